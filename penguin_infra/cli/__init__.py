@@ -1,0 +1,1 @@
+"""The command `penguin-infra`: what operators type. Decisions and SQL stand on lower floors."""

@@ -1,0 +1,1 @@
+"""Assets that ask the world and write facts."""

@@ -1,0 +1,1 @@
+"""One kind of action a file: its sensor and its job side by side."""

@@ -1,0 +1,1 @@
+"""Facts and rules of the fleet: standard library only, no clock, no I/O."""

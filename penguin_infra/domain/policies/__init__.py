@@ -1,0 +1,1 @@
+"""One rule a file: facts, limits and now in, actions with reason and evidence out."""

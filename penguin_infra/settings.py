@@ -1,0 +1,138 @@
+"""The only reader of the environment: every setting, its default and its bounds.
+
+Values come from the process's environment, then from `fleet.env` in the fleet's home (written by `penguin-infra up`,
+so that a second terminal speaks to the same fleet). Nothing here opens a connection, and no rule stands here: the limits
+of the rules are the policy file's (`policy_file.py`).
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+FLEET_ENV_FILE = "fleet.env"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is missing or out of bounds; the message names each and says what it accepts."""
+
+
+class Settings(BaseSettings):
+    """What this process was told. Frozen; secrets are `SecretStr` and print as stars."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENGUIN_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    home: Path = Field(default=Path(".penguin"), description="Where the fleet keeps its files on this machine.")
+    fleet_name: str = Field(
+        default="penguin",
+        pattern=r"^[a-z][a-z0-9]{0,19}$",
+        description="Marks this fleet's instances at the provider; two fleets on one account need two names.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="A PostgreSQL 15 or later; without it, an embedded server under the home."
+    )
+    dagster_database_url: SecretStr | None = Field(
+        default=None, description="Dagster's own database; by default `dagster` on the same server."
+    )
+    policy_file: Path | None = Field(default=None, description="TOML file with the limits of the rules.")
+
+    hostwind_api: Literal["rest"] = Field(default="rest", validation_alias=AliasChoices("HOSTWIND_API", "hostwind_api"))
+    hostwind_api_url: HttpUrl | None = Field(
+        default=None, validation_alias=AliasChoices("HOSTWIND_API_URL", "hostwind_api_url")
+    )
+    hostwind_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HOSTWIND_API_KEY", "hostwind_api_key")
+    )
+    hostwind_api_secret: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HOSTWIND_API_SECRET", "hostwind_api_secret")
+    )
+    hostwind_requests_per_second: float = Field(
+        # No limit is published; the contract's advice is to keep to two (reference: hostwind-api.md).
+        default=2.0,
+        gt=0,
+        validation_alias=AliasChoices("HOSTWIND_REQUESTS_PER_SECOND", "hostwind_requests_per_second"),
+    )
+
+    resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="`address:port` of the resolvers asked about blacklists; by default the system's."
+    )
+    sweep_cron: str = Field(default="*/5 * * * *", description="When the blacklists are swept.")
+
+    ui_port: Port = 3000
+    code_server_port: Port = 4266
+    supervisor_port: Port = 4267
+    lab_hostwind_port: Port = 4268
+    lab_dns_port: Port = 4269
+
+    @field_validator("resolvers", mode="before")
+    @classmethod
+    def _split_resolvers(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Self:
+        named = {
+            "HOSTWIND_API_URL": self.hostwind_api_url,
+            "HOSTWIND_API_KEY": self.hostwind_api_key,
+            "HOSTWIND_API_SECRET": self.hostwind_api_secret,
+        }
+        missing = [name for name, value in named.items() if value is None]
+        if missing and len(missing) < len(named):
+            raise ValueError(f"{', '.join(missing)} must be set too: set all three of {', '.join(named)}, or none")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the hook's signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments beat the environment, the environment beats `fleet.env`."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+
+class _Home(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="PENGUIN_", env_ignore_empty=True, extra="ignore")
+
+    home: Path = Path(".penguin")
+
+
+def read_settings() -> Settings:
+    """Read the environment and the home's `fleet.env`.
+
+    Errors: `SettingsError`, one line a setting, with its name as the environment spells it.
+    """
+    fleet_env = _Home().home.expanduser() / FLEET_ENV_FILE
+    try:
+        return Settings(_env_file=fleet_env)
+    except ValidationError as error:
+        lines = [f"{_spelled(item['loc'])}{item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """This process's settings, read once."""
+    return read_settings()
+
+
+def _spelled(location: tuple[int | str, ...]) -> str:
+    if not location:
+        return ""
+    name = str(location[0])
+    spelled = name if name.isupper() else f"PENGUIN_{name.upper()}"
+    return f"{spelled}: "
