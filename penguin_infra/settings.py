@@ -1,8 +1,8 @@
 """The only reader of the environment: every setting, its default and its bounds.
 
 Values come from the process's environment, then from `fleet.env` in the fleet's home (written by `penguin-infra up`,
-so that a second terminal speaks to the same fleet). Nothing here opens a connection, and no rule stands here: the limits
-of the rules are the policy file's (`policy_file.py`).
+so that a second terminal speaks to the same fleet). Nothing here opens a connection, and no rule stands here: the
+limits of the rules are the policy file's (`policy_file.py`).
 """
 
 from functools import lru_cache

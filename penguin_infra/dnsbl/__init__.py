@@ -1,1 +1,1 @@
-"""DNS blacklists: the catalogue of lists and the sweep that asks them. `domain/listing.py` says what an answer means."""
+"""DNS blacklists: the catalogue of lists and the sweep that asks them. `domain/listing.py` judges the answers."""
