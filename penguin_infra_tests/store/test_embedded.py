@@ -24,16 +24,22 @@ print(PostgresServer(pathlib.Path(sys.argv[1])).start(), flush=True)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One server for all tests of the module, in a path with a space; a test leaves it running or starts it again."""
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One server for all tests of the module, in a path with a space."""
     directory = tmp_path_factory.mktemp("home of a fleet") / "postgres"
     if os.geteuid() == 0:
         for parent in list(directory.parents)[:3]:
             parent.chmod(0o700)  # as under /root: the unprivileged account cannot pass
     server = PostgresServer(directory)
-    server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def server(shared_server: PostgresServer) -> PostgresServer:
+    """The shared server, running whatever the test before did to it."""
+    shared_server.start()
+    return shared_server
 
 
 def data_of(server: PostgresServer) -> Path:
@@ -44,6 +50,12 @@ def pid_of(server: PostgresServer) -> int:
     postmaster = find_postmaster(data_of(server))
     assert postmaster is not None
     return postmaster.process.pid
+
+
+def kill(server: PostgresServer) -> None:
+    os.kill(pid_of(server), signal.SIGKILL)
+    while server.is_running():
+        time.sleep(0.01)
 
 
 def query(url: str, sql: str) -> list[object]:
@@ -94,7 +106,7 @@ def test_a_killed_postmaster_is_replaced_and_the_data_kept(server: PostgresServe
         # A child that holds the shared memory and is slow to notice its parent's death.
         busy.pgconn.send_query(b"select count(*) from generate_series(1, 1000000000)")
         time.sleep(0.2)
-        os.kill(killed, signal.SIGKILL)
+        kill(server)
         restarted = server.start()
         busy.close()
 
@@ -126,7 +138,7 @@ def test_a_recycled_pid_is_not_taken_for_the_server(server: PostgresServer, tmp_
     former.start()
     pid_file = data_of(former) / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
-    os.kill(pid_of(former), signal.SIGKILL)
+    kill(former)
     pid_file.write_text("\n".join([str(pid), *lines[1:]]) + "\n")
     try:
         assert not former.is_running()
@@ -153,14 +165,11 @@ def test_a_port_that_another_process_took_is_left_to_it(server: PostgresServer, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root steps down to another account")
 def test_root_changes_nothing_above_its_folder(server: PostgresServer) -> None:
-    server.start()
-
     assert [(p.stat().st_mode & 0o777, p.stat().st_uid) for p in list(server.directory.parents)[:3]] == [(0o700, 0)] * 3
     assert psutil.Process(pid_of(server)).uids().effective == data_of(server).stat().st_uid != 0
 
 
 def test_stop_leaves_no_process_and_may_be_repeated(server: PostgresServer) -> None:
-    server.start()
     server.stop()
     server.stop()
 
