@@ -1,0 +1,169 @@
+"""The simulated Hostwind as a process: the contract's calls behind Basic credentials, the lab's own calls, the server.
+
+Reached over a loopback socket only, as the real API is over the network. The lab's calls (`/lab/faults`, `/lab/bill`,
+`/lab/instances/{id}`) are no part of the contract, and no product code may use them.
+"""
+
+import errno
+import hmac
+import socket
+from base64 import b64encode
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from penguin_infra.lab.hostwind_bill import bill
+from penguin_infra.lab.hostwind_faults import CuttableProtocol, FaultBoard, FaultKind, FaultMiddleware
+from penguin_infra.lab.hostwind_routes import HostwindRoutes, Refusal
+from penguin_infra.lab.hostwind_state import HostwindState
+
+
+class SimulatorNotStarted(Exception):
+    """The simulator cannot serve; the message says why and what to do."""
+
+
+def serve_hostwind(*, host: str, port: int, directory: Path, key: str, secret: str, boot_seconds: float) -> None:
+    """Serve the simulated Hostwind until a signal ends it.
+
+    `directory` keeps the instances from one start to the next. Errors: `SimulatorNotStarted`.
+    """
+    if not ip_address(host).is_loopback:
+        raise SimulatorNotStarted(f"the simulated Hostwind listens on a loopback address only, not on {host}")
+    with _listening_socket(host, port) as listener, HostwindState(directory) as state:
+        app = simulator_app(state, key=key, secret=secret, boot_seconds=boot_seconds)
+        config = uvicorn.Config(
+            app,
+            http=CuttableProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def simulator_app(state: HostwindState, *, key: str, secret: str, boot_seconds: float) -> Starlette:
+    """The contract's calls and the lab's over one state."""
+    board = FaultBoard()
+    return Starlette(
+        routes=[*HostwindRoutes(state, boot_seconds=boot_seconds).routes(), *_lab_routes(state, board)],
+        middleware=[
+            Middleware(BasicCredentials, key=key, secret=secret),
+            Middleware(FaultMiddleware, board=board),
+        ],
+        exception_handlers={Refusal: _refuse, HTTPException: _refuse_route},
+    )
+
+
+class BasicCredentials:
+    """Lets through only requests with the one key and secret."""
+
+    def __init__(self, app: ASGIApp, *, key: str, secret: str) -> None:
+        self._app = app
+        self._expected = b"basic " + b64encode(f"{key}:{secret}".encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        scheme, _, credentials = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        if hmac.compare_digest(scheme.lower() + b" " + credentials, self._expected):
+            await self._app(scope, receive, send)
+        else:
+            await _error(401, "unauthorized", "the key or the secret is wrong")(scope, receive, send)
+
+
+def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
+    async def add_fault(request: Request) -> Response:
+        return JSONResponse(_add_fault(board, await request.json()), 201)
+
+    async def list_faults(_: Request) -> Response:
+        return JSONResponse({"faults": [fault.answer() for fault in board.list()]})
+
+    async def clear_faults(_: Request) -> Response:
+        board.clear()
+        return JSONResponse({"faults": []})
+
+    async def show_bill(_: Request) -> Response:
+        return JSONResponse(bill(state.all_instances(), now=datetime.now(UTC)))
+
+    async def show_instance(request: Request) -> Response:
+        instance = state.live_instance(request.path_params["id"])
+        if instance is None:
+            raise Refusal(404, "instance_not_found", "no such instance")
+        return JSONResponse(
+            {
+                "id": instance.provider_id,
+                "image": instance.image,
+                "ssh_keys": instance.ssh_keys,
+                "reboots": instance.reboot_count,
+                "rdns": state.rdns(instance),
+            }
+        )
+
+    return [
+        Route("/lab/faults", add_fault, methods=["POST"]),
+        Route("/lab/faults", list_faults, methods=["GET"]),
+        Route("/lab/faults", clear_faults, methods=["DELETE"]),
+        Route("/lab/bill", show_bill, methods=["GET"]),
+        Route("/lab/instances/{id}", show_instance, methods=["GET"]),
+    ]
+
+
+def _add_fault(board: FaultBoard, asked: dict[str, object]) -> dict[str, object]:
+    kind, seconds, count = asked.get("kind"), asked.get("seconds", 1.0), asked.get("count")
+    method, path_prefix = asked.get("method"), asked.get("path_prefix")
+    if kind not in set(FaultKind):
+        raise Refusal(422, "unknown_kind", f"kinds are {', '.join(FaultKind)}")
+    if not isinstance(seconds, int | float) or seconds < 0:
+        raise Refusal(422, "invalid_seconds", "seconds is a number from 0 on")
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise Refusal(422, "invalid_count", "count is a whole number from 1 on, or null")
+    fault = board.add(
+        FaultKind(str(kind)),
+        seconds=seconds,
+        count=count,
+        method=str(method).upper() if method else None,
+        path_prefix=str(path_prefix) if path_prefix else None,
+    )
+    return fault.answer()
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    refusal = cast("Refusal", error)
+    return _error(refusal.status, refusal.code, str(refusal))
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return _error(status, "unknown_route", f"there is no {request.method} {request.url.path}")
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # A restart must not wait for the former process's closed connections to time out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        why = "another process holds it" if error.errno == errno.EADDRINUSE else str(error)
+        raise SimulatorNotStarted(
+            f"the simulated Hostwind cannot listen on {host}:{port}: {why}. Set PENGUIN_LAB_HOSTWIND_PORT"
+        ) from None
+    return listener

@@ -1,0 +1,252 @@
+"""The simulated Hostwind's memory: instances, plan changes and reverse DNS in one SQLite file.
+
+What is returned from a method here has reached the disk, so that a kill -9 loses no acknowledged instance. An
+instance's status is never stored: it follows from the stored moments and `now`. No HTTP and no faults stand here.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Self
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS instances (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    label TEXT NOT NULL, region TEXT NOT NULL, image TEXT NOT NULL, ssh_keys TEXT NOT NULL,
+    created_at TEXT NOT NULL, ready_at TEXT, deleted_at TEXT,
+    address_number INTEGER,
+    idempotency_key TEXT UNIQUE, request TEXT NOT NULL,
+    reboot_count INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_live_holder ON instances (address_number) WHERE deleted_at IS NULL;
+CREATE TABLE IF NOT EXISTS plan_changes (
+    number INTEGER NOT NULL REFERENCES instances, plan TEXT NOT NULL, from_at TEXT NOT NULL,
+    PRIMARY KEY (number, from_at)
+);
+CREATE TABLE IF NOT EXISTS rdns (
+    number INTEGER NOT NULL REFERENCES instances, ip TEXT NOT NULL, hostname TEXT NOT NULL, PRIMARY KEY (number, ip)
+);
+"""
+
+_ID_PREFIX = "hw-"
+_MOST_DIGITS = 18  # what SQLite's integers hold
+_LOWEST_ADDRESS = IPv4Address("127.77.0.0")
+_HOSTS_A_BLOCK = 254  # .0 and .255 are left out: some tools take them for a network and a broadcast
+_ADDRESS_COUNT = 256 * _HOSTS_A_BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """From when on an instance has, and is billed for, a plan."""
+
+    plan: str
+    from_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedInstance:
+    """One instance, deleted ones too; `ready_at` is None for one that never boots."""
+
+    number: int
+    label: str
+    region: str
+    image: str
+    ssh_keys: tuple[str, ...]
+    created_at: datetime
+    ready_at: datetime | None
+    deleted_at: datetime | None
+    address: IPv4Address | None
+    request: str
+    reboot_count: int
+    plan_changes: tuple[PlanChange, ...]
+
+    @property
+    def provider_id(self) -> str:
+        """The id that the API shows."""
+        return f"{_ID_PREFIX}{self.number}"
+
+    def is_booted(self, now: datetime) -> bool:
+        """Whether it has finished booting, and so shows its address."""
+        return self.ready_at is not None and now >= self.ready_at
+
+    def is_resizing(self, now: datetime) -> bool:
+        """Whether a plan change is under way."""
+        return self.plan_changes[-1].from_at > now
+
+    def plan(self, now: datetime) -> str:
+        """The plan in force."""
+        return [change.plan for change in self.plan_changes if change.from_at <= now][-1]
+
+    def status(self, now: datetime) -> str:
+        """The contract's word for its state."""
+        if not self.is_booted(now):
+            return "provisioning"
+        return "resizing" if self.is_resizing(now) else "running"
+
+
+class HostwindState:
+    """The file and its few questions; for one thread."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(directory / "hostwind.sqlite3")
+        self._database.row_factory = sqlite3.Row
+        # FULL: a commit waits for the disk, in WAL mode too.
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def create(
+        self,
+        *,
+        label: str,
+        region: str,
+        plan: str,
+        image: str,
+        ssh_keys: Sequence[str],
+        idempotency_key: str | None,
+        request: str,
+        now: datetime,
+        ready_at: datetime | None,
+    ) -> SimulatedInstance:
+        """Create an instance; the address is held for it from now on, and shown once it has booted."""
+        with self._database as database:
+            address_number = None if ready_at is None else self._free_address_number()
+            number = database.execute(
+                "INSERT INTO instances (label, region, image, ssh_keys, created_at, ready_at, address_number,"
+                " idempotency_key, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                (
+                    label,
+                    region,
+                    image,
+                    json.dumps(list(ssh_keys)),
+                    now.isoformat(),
+                    ready_at.isoformat() if ready_at else None,
+                    address_number,
+                    idempotency_key,
+                    request,
+                ),
+            ).fetchone()["number"]
+            database.execute("INSERT INTO plan_changes VALUES (?, ?, ?)", (number, plan, now.isoformat()))
+        return self._select("SELECT number FROM instances WHERE number = ?", number)[0]
+
+    def created_with(self, idempotency_key: str) -> SimulatedInstance | None:
+        """The instance that this key created, deleted or not."""
+        found = self._select("SELECT number FROM instances WHERE idempotency_key = ?", idempotency_key)
+        return next(iter(found), None)
+
+    def live_instance(self, provider_id: str) -> SimulatedInstance | None:
+        """The instance of this id, unless it was deleted."""
+        digits = provider_id.removeprefix(_ID_PREFIX)
+        if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
+            return None
+        found = self._select("SELECT number FROM instances WHERE number = ? AND deleted_at IS NULL", int(digits))
+        return next((instance for instance in found if instance.provider_id == provider_id), None)
+
+    def live_instances(self, *, limit: int, offset: int) -> list[SimulatedInstance]:
+        """Some of those that were not deleted, oldest first."""
+        return self._select(
+            "SELECT number FROM instances WHERE deleted_at IS NULL ORDER BY number LIMIT ? OFFSET ?", limit, offset
+        )
+
+    def all_instances(self) -> list[SimulatedInstance]:
+        """All that ever were, oldest first."""
+        return self._select("SELECT number FROM instances")
+
+    def resize(self, instance: SimulatedInstance, *, plan: str, done_at: datetime) -> None:
+        """Give the instance another plan from `done_at` on."""
+        with self._database as database:
+            database.execute("INSERT INTO plan_changes VALUES (?, ?, ?)", (instance.number, plan, done_at.isoformat()))
+
+    def reboot(self, instance: SimulatedInstance) -> None:
+        """Count a reboot."""
+        with self._database as database:
+            database.execute(
+                "UPDATE instances SET reboot_count = reboot_count + 1 WHERE number = ?", (instance.number,)
+            )
+
+    def delete(self, instance: SimulatedInstance, *, now: datetime) -> None:
+        """End the instance; its address is free again."""
+        with self._database as database:
+            database.execute("UPDATE instances SET deleted_at = ? WHERE number = ?", (now.isoformat(), instance.number))
+
+    def set_rdns(self, instance: SimulatedInstance, *, ip: str, hostname: str) -> None:
+        """Store the name of an address."""
+        with self._database as database:
+            database.execute("INSERT OR REPLACE INTO rdns VALUES (?, ?, ?)", (instance.number, ip, hostname))
+
+    def rdns(self, instance: SimulatedInstance) -> dict[str, str]:
+        """The stored names by address."""
+        rows = self._database.execute("SELECT ip, hostname FROM rdns WHERE number = ?", (instance.number,))
+        return {row["ip"]: row["hostname"] for row in rows}
+
+    def _select(self, numbers_query: str, *values: object) -> list[SimulatedInstance]:
+        numbers = json.dumps([row["number"] for row in self._database.execute(numbers_query, values)])
+        changes: dict[int, list[PlanChange]] = {}
+        for change in self._database.execute(
+            "SELECT * FROM plan_changes WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number, from_at",
+            (numbers,),
+        ):
+            changes.setdefault(change["number"], []).append(
+                PlanChange(change["plan"], datetime.fromisoformat(change["from_at"]))
+            )
+        rows = self._database.execute(
+            "SELECT * FROM instances WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number", (numbers,)
+        )
+        return [_instance(row, changes[row["number"]]) for row in rows]
+
+    def _free_address_number(self) -> int:
+        never_used: int = self._database.execute(
+            "SELECT COALESCE(MAX(address_number) + 1, 0) FROM instances"
+        ).fetchone()[0]
+        if never_used < _ADDRESS_COUNT:
+            return never_used
+        # An address's reputation outlives its holder: the one that has been free for longest comes first.
+        longest_free = self._database.execute(
+            "SELECT address_number FROM instances WHERE address_number IS NOT NULL GROUP BY address_number"
+            " HAVING COUNT(*) = COUNT(deleted_at) ORDER BY MAX(deleted_at) LIMIT 1"
+        ).fetchone()
+        if longest_free is None:
+            raise NoAddressLeft
+        return int(longest_free["address_number"])
+
+
+class NoAddressLeft(Exception):
+    """Every address of the range is held by a live instance."""
+
+
+def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> SimulatedInstance:
+    number: int | None = row["address_number"]
+    return SimulatedInstance(
+        number=row["number"],
+        label=row["label"],
+        region=row["region"],
+        image=row["image"],
+        ssh_keys=tuple(json.loads(row["ssh_keys"])),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        ready_at=_moment(row["ready_at"]),
+        deleted_at=_moment(row["deleted_at"]),
+        address=None if number is None else _address(number),
+        request=row["request"],
+        reboot_count=row["reboot_count"],
+        plan_changes=tuple(plan_changes),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _address(number: int) -> IPv4Address:
+    block, host = divmod(number, _HOSTS_A_BLOCK)
+    return _LOWEST_ADDRESS + block * 256 + host + 1
