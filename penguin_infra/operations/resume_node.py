@@ -1,0 +1,39 @@
+"""Resume one paused node: it takes up the status that it had left."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from penguin_infra.domain.lifecycle import return_event
+from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
+from penguin_infra.domain.policies import pause_listed
+from penguin_infra.operations.carry_out_batch import CannotAct
+from penguin_infra.store import listings, nodes
+from penguin_infra.store.actions import Action
+
+
+def resume_node(connection: Connection, action: Action, now: datetime) -> str:
+    """Resume the action's node; raises `CannotAct` while its address has a listing that would pause it again."""
+    node = nodes.get_node(connection, action.node_id)
+    if node.status in SENDING_STATUSES:
+        return f"{node.label} is {node.status} already"
+    if node.status is not NodeStatus.PAUSED:
+        raise CannotAct(f"{node.label} is {node.status}; only a paused node can be resumed")
+    blocking = pause_listed.pausing_listings(listings.open_listings(connection, action.node_id))
+    if blocking:
+        zones = ", ".join(listing.zone for listing in blocking)
+        raise CannotAct(
+            f"{node.ip_address} is still listed by {zones}: see `penguin-infra check-ip {node.ip_address}` for how to "
+            "be delisted; the event closes after three clean sweeps"
+        )
+    target = nodes.apply_event(
+        connection,
+        action.node_id,
+        return_event(nodes.status_left(connection, node)),
+        reason=action.reason,
+        requested_by=action.requested_by,
+        now=now,
+        action_id=action.action_id,
+        run_id=action.run_id,
+    )
+    return f"{node.label} is {target} again"

@@ -1,0 +1,331 @@
+"""The ledger: planning, claiming and closing actions, and finding those whose run died.
+
+Whether an action is wise is decided on the domain's floor; what stands here keeps the record whole.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, String, cast, func, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+
+from penguin_infra.domain.actions import (
+    DISRUPTIVE_KINDS,
+    OPEN_STATUSES,
+    PERSON_PREFIX,
+    ActionKind,
+    ActionStatus,
+    PlannedAction,
+    Verdict,
+)
+from penguin_infra.domain.guardrails import LedgerFacts, Refusal
+from penguin_infra.domain.node import NodeStatus
+from penguin_infra.domain.policies.provision_requested import RequestedNode
+from penguin_infra.store.switches import frozen_by
+from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
+
+a = node_actions.c
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action of the ledger, as much of it as a job needs."""
+
+    action_id: UUID
+    node_id: UUID
+    label: str
+    kind: ActionKind
+    status: ActionStatus
+    reason: str
+    requested_by: str
+    attempt: int
+    run_id: str | None
+    planned_at: datetime
+
+    @property
+    def run_key(self) -> str:
+        """The key by which Dagster starts one run for one attempt and no more."""
+        return f"{self.kind}:{self.action_id}:{self.attempt}"
+
+
+_COLUMNS = (
+    a.id,
+    a.node_id,
+    sending_nodes.c.label,
+    a.kind,
+    a.status,
+    a.reason,
+    a.requested_by,
+    a.attempt,
+    a.run_id,
+    a.planned_at,
+)
+
+
+def ledger_facts(connection: Connection, now: datetime, *, cool_down_minutes: int) -> LedgerFacts:
+    """What the guardrails must know, read in the planning transaction, which the caller holds alone (`plan_lock`)."""
+    in_service = {NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PAUSED, NodeStatus.MAINTENANCE}
+    fleet_size = connection.scalar(
+        select(func.count()).select_from(sending_nodes).where(sending_nodes.c.status.in_(in_service))
+    )
+    # Failed ones count: part of their work may have been done.
+    disruptions = connection.scalar(
+        select(func.count()).where(
+            a.kind.in_(DISRUPTIVE_KINDS), a.status != ActionStatus.REFUSED, a.planned_at > now - timedelta(hours=1)
+        )
+    )
+    open_rows = connection.execute(select(a.node_id, a.kind).where(a.status.in_(OPEN_STATUSES)))
+    failed_rows = connection.execute(
+        select(a.node_id, a.kind, func.max(a.finished_at).label("at"))
+        .where(a.status == ActionStatus.FAILED, a.finished_at > now - timedelta(minutes=cool_down_minutes))
+        .group_by(a.node_id, a.kind)
+    )
+    return LedgerFacts(
+        fleet_size=fleet_size or 0,
+        disruptions_last_hour=disruptions or 0,
+        open_actions=frozenset((row.node_id, ActionKind(row.kind)) for row in open_rows),
+        failed_at={(row.node_id, ActionKind(row.kind)): row.at for row in failed_rows},
+        frozen_by=frozen_by(connection),
+    )
+
+
+def plan_lock(connection: Connection) -> None:
+    """Hold the ledger's planning to this transaction: budgets are sums over the whole ledger."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.node_actions'))"))
+
+
+def insert_planned(connection: Connection, actions: Iterable[PlannedAction], now: datetime) -> list[UUID]:
+    """Write allowed actions down as planned; returns their ids, in order."""
+    rows = [_row(action) | {"status": ActionStatus.PLANNED, "planned_at": now} for action in actions]
+    if not rows:
+        return []
+    statement = insert(node_actions).returning(a.id, sort_by_parameter_order=True)
+    return list(connection.scalars(statement, rows))
+
+
+def record_refusals(connection: Connection, refusals: Iterable[Refusal], now: datetime) -> int:
+    """Write refusals down, each with its sum; one that repeats the node's last refusal only raises its count.
+
+    A sensor plans every few seconds: without this, one listed node under an exhausted budget would fill the ledger.
+    Returns how many were new.
+    """
+    new = 0
+    for refusal in refusals:
+        action = refusal.action
+        last = connection.execute(
+            select(a.id, a.status, a.refusal_rule)
+            .where(a.node_id == action.node_id, a.kind == action.kind)
+            .order_by(a.planned_at.desc(), a.id)
+            .limit(1)
+        ).one_or_none()
+        if last and last.status == ActionStatus.REFUSED and last.refusal_rule == refusal.rule:
+            connection.execute(
+                update(node_actions)
+                .where(a.id == last.id)
+                .values(refusal_count=a.refusal_count + 1, finished_at=now, outcome=refusal.explanation)
+            )
+            continue
+        new += 1
+        connection.execute(
+            insert(node_actions).values(
+                **_row(action),
+                status=ActionStatus.REFUSED,
+                refusal_rule=refusal.rule,
+                refusal_count=1,
+                outcome=refusal.explanation,
+                planned_at=now,
+                finished_at=now,
+            )
+        )
+    return new
+
+
+def due_actions(connection: Connection, kind: ActionKind, now: datetime) -> list[Action]:
+    """Planned actions of a kind that may run now, oldest first. While the fleet is frozen, persons' only."""
+    query = _select().where(
+        a.kind == kind, a.status == ActionStatus.PLANNED, func.coalesce(a.retry_at, a.planned_at) <= now
+    )
+    if frozen_by(connection) is not None:
+        query = query.where(a.requested_by.startswith(PERSON_PREFIX))
+    return [_action(row) for row in connection.execute(query.order_by(a.planned_at, a.id))]
+
+
+def mark_dispatched(connection: Connection, action_ids: Collection[UUID], now: datetime) -> None:
+    """Note that a run was asked for."""
+    if action_ids:
+        connection.execute(update(node_actions).where(a.id.in_(action_ids)).values(dispatched_at=now))
+
+
+def dispatched_actions(connection: Connection, kind: ActionKind) -> list[Action]:
+    """Planned actions for which a run was asked for that has not taken them yet."""
+    query = _select().where(a.kind == kind, a.status == ActionStatus.PLANNED, a.dispatched_at.is_not(None))
+    return [_action(row) for row in connection.execute(query)]
+
+
+def dead_actions(connection: Connection, kind: ActionKind) -> list[Action]:
+    """Actions that are running in a run that no longer lives."""
+    query = _select().where(
+        a.kind == kind, a.status == ActionStatus.RUNNING, func.fleet.run_lock_holder(a.run_id).is_(None)
+    )
+    return [_action(row) for row in connection.execute(query)]
+
+
+def claim_due(connection: Connection, kind: ActionKind, run_id: str, now: datetime) -> list[Action]:
+    """Take all actions of a kind that are due, for one run; those that another run is taking are left to it."""
+    due_ids = [action.action_id for action in due_actions(connection, kind, now)]
+    return _claim(
+        connection,
+        select(a.id)
+        .where(a.id.in_(due_ids), a.status == ActionStatus.PLANNED)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery(),
+        run_id,
+        now,
+    )
+
+
+def claim_one(connection: Connection, action_id: UUID, run_id: str, now: datetime) -> Action | None:
+    """Take one action for a run: planned, or already this run's. None where neither holds."""
+    claimable = (a.status == ActionStatus.PLANNED) | ((a.status == ActionStatus.RUNNING) & (a.run_id == run_id))
+    claimed = _claim(connection, select(a.id).where(a.id == action_id, claimable).with_for_update(), run_id, now)
+    return claimed[0] if claimed else None
+
+
+def finish(connection: Connection, action_id: UUID, *, outcome: str, now: datetime) -> None:
+    """Close an action as succeeded."""
+    connection.execute(
+        update(node_actions)
+        .where(a.id == action_id)
+        .values(status=ActionStatus.SUCCEEDED, outcome=outcome, finished_at=now, attempts=_with_attempt(outcome, now))
+    )
+
+
+def close_attempt(connection: Connection, action_id: UUID, verdict: Verdict, *, outcome: str, now: datetime) -> None:
+    """An attempt ended badly: plan the next one, or close the action as failed, as the verdict says."""
+    is_over = verdict.status is ActionStatus.FAILED
+    connection.execute(
+        update(node_actions)
+        .where(a.id == action_id, a.status.in_(OPEN_STATUSES))
+        .values(
+            status=verdict.status,
+            outcome=outcome,
+            attempts=_with_attempt(outcome, now),
+            attempt=a.attempt if is_over else a.attempt + 1,
+            retry_at=verdict.retry_at,
+            dispatched_at=None,
+            run_id=a.run_id if is_over else None,
+            finished_at=now if is_over else None,
+        )
+    )
+
+
+def requested_nodes(connection: Connection) -> list[RequestedNode]:
+    """Nodes in `provisioning` with nothing open, and why their last provision failed for good, if it did."""
+    is_open = (
+        select(a.id)
+        .where(
+            a.node_id == sending_nodes.c.id,
+            a.kind.in_({ActionKind.PROVISION, ActionKind.RELEASE}),
+            a.status.in_(OPEN_STATUSES),
+        )
+        .exists()
+    )
+    failure = (
+        select(func.coalesce(a.outcome, "unknown"))
+        .where(a.node_id == sending_nodes.c.id, a.kind == ActionKind.PROVISION, a.status == ActionStatus.FAILED)
+        .order_by(a.planned_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(
+            sending_nodes.c.id,
+            sending_nodes.c.label,
+            sending_nodes.c.region,
+            sending_nodes.c.plan,
+            sending_nodes.c.requested_by,
+            failure.label("failure"),
+        )
+        .where(sending_nodes.c.status == NodeStatus.PROVISIONING, ~is_open)
+        .order_by(sending_nodes.c.created_at)
+    )
+    return [RequestedNode(row.id, row.label, row.region, row.plan, row.requested_by, row.failure) for row in rows]
+
+
+def get_action(connection: Connection, action_id: UUID) -> Action | None:
+    """One action by its id."""
+    row = connection.execute(_select().where(a.id == action_id)).one_or_none()
+    return _action(row) if row else None
+
+
+def list_actions(
+    connection: Connection,
+    *,
+    statuses: Collection[ActionStatus] | None = None,
+    node_id: UUID | None = None,
+    limit: int = 50,
+) -> Sequence[AnyRow]:
+    """The newest actions, whole rows with the node's label."""
+    query = select(node_actions, sending_nodes.c.label).join_from(node_actions, sending_nodes)
+    if statuses:
+        query = query.where(a.status.in_(statuses))
+    if node_id:
+        query = query.where(a.node_id == node_id)
+    return connection.execute(query.order_by(a.planned_at.desc(), a.id).limit(limit)).all()
+
+
+def find_actions(connection: Connection, id_prefix: str) -> Sequence[AnyRow]:
+    """Whole rows of the actions whose id begins so."""
+    return connection.execute(
+        select(node_actions, sending_nodes.c.label)
+        .join_from(node_actions, sending_nodes)
+        .where(cast(a.id, String).startswith(id_prefix.lower(), autoescape=True))
+        .limit(2)
+    ).all()
+
+
+def _claim(connection: Connection, ids: Any, run_id: str, now: datetime) -> list[Action]:
+    claimed = connection.scalars(
+        update(node_actions)
+        .where(a.id.in_(ids))
+        .values(status=ActionStatus.RUNNING, run_id=run_id, started_at=now, outcome=None)
+        .returning(a.id)
+    ).all()
+    rows = connection.execute(_select().where(a.id.in_(claimed)).order_by(a.planned_at, a.id))
+    return [_action(row) for row in rows]
+
+
+def _with_attempt(outcome: str, now: datetime) -> Any:
+    entry = func.jsonb_build_object(
+        "attempt", a.attempt, "run_id", a.run_id, "started_at", a.started_at,
+        "ended_at", literal(now), "outcome", literal(outcome),
+    )  # fmt: skip
+    return a.attempts.concat(func.jsonb_build_array(entry, type_=JSONB))
+
+
+def _select() -> Any:
+    return select(*_COLUMNS).join_from(node_actions, sending_nodes)
+
+
+def _row(action: PlannedAction) -> dict[str, Any]:
+    row = asdict(action)
+    del row["urgency"]
+    return row
+
+
+def _action(row: AnyRow) -> Action:
+    return Action(
+        action_id=row.id,
+        node_id=row.node_id,
+        label=row.label,
+        kind=ActionKind(row.kind),
+        status=ActionStatus(row.status),
+        reason=row.reason,
+        requested_by=row.requested_by,
+        attempt=row.attempt,
+        run_id=row.run_id,
+        planned_at=row.planned_at,
+    )
