@@ -5,6 +5,7 @@ Foreign instances (not of this fleet's name) are counted and otherwise left alon
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address
 from uuid import UUID
@@ -27,8 +28,11 @@ class SeenInstance:
 
     provider_id: str
     label: str
+    region: str
     plan: str
+    status: str
     ip_address: IPv4Address | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

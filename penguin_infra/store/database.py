@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 LOCK_CLASS = 0x50454E47
 
 _MIGRATION_LOCK = 1
+_SWEEP_LOCK = 2
 
 
 class DatabaseError(Exception):
@@ -68,6 +69,23 @@ def migration_lock(connection: Connection) -> Iterator[None]:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:class, :key)"), key)
         connection.commit()
+
+
+class Busy(DatabaseError):
+    """Another process is doing the same work, and it is not done twice at once."""
+
+
+@contextmanager
+def sweep_lock(engine: Engine) -> Iterator[None]:
+    """Hold the lock of blacklist sweeps; raises `Busy` while another process does."""
+    key = {"class": LOCK_CLASS, "key": _SWEEP_LOCK}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:class, :key)"), key):
+            raise Busy("another blacklist sweep is under way; its result will serve")
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:class, :key)"), key)
 
 
 class RunLock:

@@ -149,8 +149,8 @@ CREATE TABLE fleet.ip_blacklist_events (
     severity varchar(20) NOT NULL CONSTRAINT ip_blacklist_events_severity_is_known CHECK (
         severity IN ('critical', 'high', 'medium', 'low', 'policy', 'informational')),
     suspected_at timestamptz NOT NULL,
-    CONSTRAINT ip_blacklist_events_confirmed_after_suspicion CHECK (listed_at > suspected_at),
-    CONSTRAINT ip_blacklist_events_delisted_after_listed CHECK (delisted_at > listed_at)
+    CONSTRAINT ip_blacklist_events_confirmed_after_suspicion CHECK (listed_at >= suspected_at),
+    CONSTRAINT ip_blacklist_events_delisted_after_listed CHECK (delisted_at >= listed_at)
 );
 CREATE UNIQUE INDEX ip_blacklist_events_one_open_an_address_and_zone
     ON fleet.ip_blacklist_events (ip_address, zone) WHERE delisted_at IS NULL;
@@ -170,11 +170,12 @@ CREATE TABLE fleet.blacklist_states (
 CREATE TABLE fleet.blacklist_health (
     zone varchar(255) NOT NULL,
     resolver varchar(255) NOT NULL,
+    ip_version smallint NOT NULL,
     is_healthy boolean NOT NULL,
     reason text,
     since timestamptz NOT NULL,
     checked_at timestamptz NOT NULL,
-    PRIMARY KEY (zone, resolver)
+    PRIMARY KEY (zone, resolver, ip_version)
 );
 
 CREATE TABLE fleet.blacklist_freezes (

@@ -1,0 +1,39 @@
+"""Take stock: keep the provider's listing, and hold the registry against it. Nothing is created or destroyed here."""
+
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from penguin_infra.domain.inventory import Comparison, SeenInstance, compare
+from penguin_infra.hostwind.provider import Instance, NodeProvider
+from penguin_infra.store import inventory
+
+
+def refresh_listing(engine: Engine, provider: NodeProvider, now: datetime) -> list[Instance]:
+    """Ask the provider for all its instances and keep the answer; `now` is the time just before asking."""
+    instances = provider.list_instances()
+    seen = [
+        SeenInstance(
+            provider_id=instance.provider_id,
+            label=instance.label,
+            region=instance.region,
+            plan=instance.plan,
+            status=instance.status.value,
+            ip_address=instance.ip_address,
+            created_at=instance.created_at,
+        )
+        for instance in instances
+    ]
+    with engine.begin() as connection:
+        inventory.replace_listing(connection, seen, now)
+    return instances
+
+
+def compare_inventory(engine: Engine, *, fleet_name: str, now: datetime) -> Comparison:
+    """Hold the registry against the listing as kept, and record what differs."""
+    with engine.begin() as connection:
+        instances, taken_at = inventory.read_listing(connection)
+        nodes = inventory.registered_nodes(connection, taken_at or now)
+        comparison = compare(nodes, instances, fleet_name=fleet_name)
+        inventory.save_drift(connection, comparison.drifts, now)
+    return comparison
