@@ -100,6 +100,8 @@ class FaultMiddleware:
             return
         faults = self._board.take(scope["method"], scope["path"])
         if latency := faults.get(FaultKind.LATENCY):
+            # The whole request is taken in first: a client that gives up meanwhile does not stop it.
+            receive = await _received(receive)
             await asyncio.sleep(latency.seconds)
         if response := _response_instead(faults):
             await response(scope, receive, send)
@@ -135,8 +137,21 @@ def _response_instead(faults: dict[FaultKind, Fault]) -> Response | None:
     if FaultKind.SERVER_ERROR in faults:
         return JSONResponse({"error": {"code": "internal_error", "message": "something broke"}}, 500)
     if FaultKind.HTML in faults:
-        return HTMLResponse("<!doctype html><title>Hostwind</title><p>Down for maintenance, back in an hour.")
+        return HTMLResponse(
+            "<!doctype html><title>Hostwind</title><p>Down for maintenance. Please come back in an hour."
+        )
     return None
+
+
+async def _received(receive: Receive) -> Receive:
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def replay() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return replay
 
 
 async def _swallow(message: Message) -> None:

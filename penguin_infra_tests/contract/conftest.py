@@ -38,7 +38,7 @@ def connect() -> Iterator[Connect]:
             "secret": SECRET,
             "requests_per_second": 500,
             "timeout_seconds": 20,
-            "first_wait_seconds": 0.02,
+            "first_wait_seconds": 0.01,
         }
         made.append(RestProvider(url=url, **{**defaults, **options}))  # type: ignore[arg-type]
         return made[-1]
