@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(
         default=None, description="Dagster's own database; by default `dagster` on the same server."
     )
+    lab: bool = Field(
+        default=False,
+        description="This home's fleet runs against the lab: written by `penguin-infra up`, not set by hand.",
+    )
     policy_file: Path | None = Field(default=None, description="TOML file with the limits of the rules.")
 
     hostwind_api: Literal["rest"] = Field(default="rest", validation_alias=AliasChoices("HOSTWIND_API", "hostwind_api"))
@@ -92,6 +96,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(missing)} must be set too: set all three of {', '.join(named)}, or none")
         return self
 
+    @model_validator(mode="after")
+    def _lab_or_provider(self) -> Self:
+        """A shell with the provider's credentials must not steer it by the lab's registry."""
+        if self.lab and self.hostwind_api_url is not None and self.hostwind_api_url.host != "127.0.0.1":
+            raise ValueError(
+                "HOSTWIND_API_URL names the provider, but this home's fleet runs in the lab (PENGUIN_LAB):"
+                " unset HOSTWIND_API_*, or leave the lab by `penguin-infra down` and `up`, or set another PENGUIN_HOME"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -111,12 +125,12 @@ class _Home(BaseSettings):
     home: Path = Path(".penguin")
 
 
-def read_settings() -> Settings:
-    """Read the environment and the home's `fleet.env`.
+def read_settings(*, with_fleet_env: bool = True) -> Settings:
+    """Read the environment and the home's `fleet.env`; without the latter, what the user set and no more.
 
     Errors: `SettingsError`, one line a setting, with its name as the environment spells it.
     """
-    fleet_env = _Home().home.expanduser() / FLEET_ENV_FILE
+    fleet_env = _Home().home.expanduser() / FLEET_ENV_FILE if with_fleet_env else None
     try:
         return Settings(_env_file=fleet_env)
     except ValidationError as error:

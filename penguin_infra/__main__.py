@@ -1,0 +1,5 @@
+"""`python -m penguin_infra`: the same as the command `penguin-infra`, for processes that know only their interpreter."""
+
+from penguin_infra.cli.main import app
+
+app()

@@ -1,0 +1,132 @@
+"""Lab or real, and which databases: what `up` decides, and the file `fleet.env` that tells other terminals.
+
+The file holds what `up` made up itself (the embedded server's addresses, the lab's credentials), never what the user
+set. Nothing is started here.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from penguin_infra.settings import FLEET_ENV_FILE, Settings
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """How this home's fleet runs: against the lab or the provider, on its own PostgreSQL or the user's."""
+
+    is_lab: bool
+    user_database_url: str | None = field(repr=False)
+    user_dagster_url: str | None = field(repr=False)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether `up` runs the PostgreSQL."""
+        return self.user_database_url is None
+
+    @property
+    def database_name(self) -> str:
+        """The embedded server's database: the lab's nodes never share a registry with the provider's."""
+        return "penguin_lab" if self.is_lab else "penguin"
+
+    @property
+    def dagster_database_name(self) -> str:
+        """Dagster's database on the embedded server."""
+        return "dagster_lab" if self.is_lab else "dagster"
+
+    @property
+    def sentence(self) -> str:
+        """What a person should know before anything starts."""
+        if self.is_lab:
+            return "No Hostwind credentials are set (HOSTWIND_API_URL, _KEY, _SECRET): this fleet runs in the lab."
+        return "Hostwind credentials are set: this fleet is real, and what it creates costs money."
+
+
+def plan_fleet(user_settings: Settings, earlier: Mapping[str, str]) -> FleetPlan:
+    """Decide from what the user set; what stands in the earlier `fleet.env` too was not set by the user.
+
+    A shell that has sourced the file would otherwise pin the fleet to an address that is gone.
+    """
+
+    def set_by_user(value: SecretStr | None, name: str) -> str | None:
+        plain = value.get_secret_value() if value else None
+        return None if plain == earlier.get(name) else plain
+
+    return FleetPlan(
+        is_lab=set_by_user(user_settings.hostwind_api_key, "HOSTWIND_API_KEY") is None,
+        user_database_url=set_by_user(user_settings.database_url, "PENGUIN_DATABASE_URL"),
+        user_dagster_url=set_by_user(user_settings.dagster_database_url, "PENGUIN_DAGSTER_DATABASE_URL"),
+    )
+
+
+def read_fleet_env(home: Path) -> dict[str, str]:
+    """Read what the last `up` wrote; empty when there was none."""
+    path = home / FLEET_ENV_FILE
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {name: value.strip("'") for name, _, value in pairs}
+
+
+def build_fleet_env(
+    plan: FleetPlan, user_settings: Settings, earlier: Mapping[str, str], embedded_urls: tuple[str, str] | None
+) -> dict[str, str]:
+    """Everything that other commands need to speak to this fleet, and that the user did not set.
+
+    `embedded_urls` are the fleet's and Dagster's databases on the embedded server.
+    """
+    values = {}
+    if embedded_urls is not None:
+        values["PENGUIN_DATABASE_URL"] = embedded_urls[0]
+        if plan.user_dagster_url is None:
+            values["PENGUIN_DAGSTER_DATABASE_URL"] = dagster_url(embedded_urls[1])
+    if plan.is_lab:
+        values |= {
+            "PENGUIN_LAB": "1",
+            "HOSTWIND_API_URL": f"http://{LOOPBACK}:{user_settings.lab_hostwind_port}",
+            "HOSTWIND_API_KEY": earlier.get("HOSTWIND_API_KEY") or secrets.token_urlsafe(24),
+            "HOSTWIND_API_SECRET": earlier.get("HOSTWIND_API_SECRET") or secrets.token_urlsafe(24),
+            # The real lists must never be asked about the lab's made-up addresses.
+            "PENGUIN_RESOLVERS": f"{LOOPBACK}:{user_settings.lab_dns_port}",
+        }
+        if "sweep_cron" not in user_settings.model_fields_set:
+            values["PENGUIN_SWEEP_CRON"] = "* * * * *"  # a lab is watched: five minutes are long
+    return values
+
+
+def build_process_env(plan: FleetPlan, fleet_env: Mapping[str, str]) -> dict[str, str]:
+    """What the fleet's processes get beside the caller's environment: secret, never on a command line."""
+    values = dict(fleet_env)
+    if "PENGUIN_DAGSTER_DATABASE_URL" not in values:
+        given = plan.user_dagster_url or make_url(plan.user_database_url or "").set(
+            database=plan.dagster_database_name
+        ).render_as_string(hide_password=False)
+        values["PENGUIN_DAGSTER_DATABASE_URL"] = dagster_url(given)
+    return values
+
+
+def dagster_url(url: str) -> str:
+    """Name the driver that dagster-postgres brings: a bare address means another one to SQLAlchemy 2.1."""
+    return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def write_fleet_env(home: Path, values: Mapping[str, str]) -> None:
+    """Replace the file in one step, readable by its owner only."""
+    lines = ["# Written by `penguin-infra up`: how other commands reach this fleet. Changes here are lost.\n"]
+    lines += [f"{name}='{value}'\n" for name, value in sorted(values.items())]
+    write_private(home / FLEET_ENV_FILE, "".join(lines))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600 in one step: no reader sees half of it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    Path(name).replace(path)
