@@ -1,0 +1,197 @@
+"""`penguin-infra lab`: the lab's DNS server, and the scenarios that make blacklists list, delist and fail.
+
+The server and the changes to it are `lab/`'s; here are words, defaults and exits.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penguin_infra.dnsbl.catalogue import Blacklist, CatalogueError, load_catalogue
+from penguin_infra.domain.listing import ListedCode
+from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zone, remove_listing, set_fault
+from penguin_infra.lab.dns_server import serve_dns
+from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, LabDnsError
+from penguin_infra.settings import settings
+
+app = typer.Typer(help="Make things happen in the lab's blacklists.", no_args_is_help=True)
+
+# Short, so that a second look past the TTL is a matter of seconds.
+DEFAULT_TTL_SECONDS = 2
+
+Ip = Annotated[str, typer.Argument(help="The address, for example 10.20.0.7.")]
+Zone = Annotated[str, typer.Option("--zone", help="The blacklist, by zone or name: zen.spamhaus.org.")]
+
+
+@app.command("serve-dns")
+def serve_dns_command(
+    port: Annotated[int | None, typer.Option(help="Default: PENGUIN_LAB_DNS_PORT.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Where zones are kept. Default: lab/dns in the home.")] = None,
+    ttl_seconds: Annotated[int, typer.Option(min=0, help="Life of every answer.")] = DEFAULT_TTL_SECONDS,
+) -> None:
+    """Serve the catalogue's blacklists on loopback until stopped.
+
+    Each zone lists its test points and what the other commands put there; listings outlive a restart.
+    Try it: dig @127.0.0.1 -p 4269 2.0.0.127.zen.spamhaus.org
+    """
+    lists = load_catalogue().select()
+    chosen_port = port or settings().lab_dns_port
+    zones = {one.zone: [str(code) for code in one.test_point_codes] for one in lists}
+    try:
+        serve_dns(
+            host=HOST,
+            port=chosen_port,
+            directory=directory or settings().home / "lab" / "dns",
+            zones=zones,
+            ipv6_zones=[one.zone for one in lists if one.ipv6],
+            ttl_seconds=ttl_seconds,
+            on_ready=lambda: print(f"The lab's DNS serves {len(zones)} blacklists on {HOST}:{chosen_port}", flush=True),
+        )
+    except LabDnsError as error:
+        _refuse(error)
+
+
+@app.command("list-ip")
+def list_ip(
+    ip: Ip,
+    zone: Zone = "zen.spamhaus.org",
+    code: Annotated[str | None, typer.Option(help="Return code. Default: the zone's gravest.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The list's words (TXT).")] = None,
+) -> None:
+    """Put an address on a blacklist.
+
+    penguin-infra lab list-ip 10.20.0.7
+
+    penguin-infra lab list-ip 10.20.0.7 --zone zen.spamhaus.org --code 127.0.0.10 --reason "Policy: dynamic range"
+    """
+    address = _address(ip)
+    blacklist = _blacklist(zone)
+    listed = _code(blacklist, code)
+    try:
+        add_listing(
+            _port(), blacklist.zone, address, str(listed.code), reason or f"Listed in the lab: {listed.meaning}"
+        )
+    except LabDnsError as error:
+        _refuse(error)
+    print(f"{address} is on {blacklist.name} now: {listed.code}, {listed.meaning} (severity {listed.severity}).")
+    print("Next: one sweep suspects it; a later one, past the answer's TTL, confirms it.")
+    print(f"Look now with `penguin-infra check-ip {address}`; undo with `penguin-infra lab delist-ip {address}`.")
+
+
+@app.command("delist-ip")
+def delist_ip(
+    ip: Ip, zone: Annotated[str | None, typer.Option(help="Only this blacklist. Default: all of them.")] = None
+) -> None:
+    """Take an address off one blacklist or all.
+
+    penguin-infra lab delist-ip 10.20.0.7
+    """
+    address = _address(ip)
+    only = _blacklist(zone).zone if zone else None
+    try:
+        held = [one for one in _listings() if str(one.address) == address and only in (None, one.zone)]
+        for listing in held:
+            remove_listing(_port(), listing.zone, address)
+    except LabDnsError as error:
+        _refuse(error)
+    if not held:
+        print(f"{address} was not listed{f' on {only}' if only else ''}: nothing to do.")
+        return
+    print(f"{address} is off {', '.join(one.zone for one in held)}.")
+    print("Next: a listing that was confirmed ends after 3 clean answers over at least an hour.")
+
+
+@app.command("listings")
+def listings() -> None:
+    """Show every address that the lab lists, and the blacklists that are made to fail."""
+    console = Console()
+    table = Table("Address", "List", "Codes", "Reason")
+    try:
+        for one in _listings():
+            table.add_row(str(one.address), one.zone, ", ".join(one.codes), escape(one.reason))
+        faults = {one.zone: read_zone(_port(), one.zone)[1] for one in load_catalogue().select()}
+    except LabDnsError as error:
+        _refuse(error)
+    if table.row_count:
+        console.print(table)
+    else:
+        print("No address is listed. Try `penguin-infra lab list-ip 10.20.0.7`.")
+    for zone, fault in faults.items():
+        if fault is not Fault.NONE:
+            print(f"{zone} is made to fail: {fault}")
+
+
+@app.command("break-list")
+def break_list(
+    zone: Annotated[str, typer.Argument(help="The blacklist, by zone or name.")],
+    mode: Annotated[Fault, typer.Option(help="How it fails; `none` mends it.")],
+) -> None:
+    """Make a blacklist fail, as real ones have.
+
+    `wildcard` lists every address (SpamCop, January 2021), `open-resolver` answers 127.255.255.254 to every question,
+    `timeout` says nothing, `servfail` and `refused` say so.
+
+    penguin-infra lab break-list bl.spamcop.net --mode wildcard
+    """
+    blacklist = _blacklist(zone)
+    try:
+        set_fault(_port(), blacklist.zone, mode)
+    except LabDnsError as error:
+        _refuse(error)
+    if mode is Fault.NONE:
+        print(f"{blacklist.name} works again. Next: it counts again as soon as its test points pass.")
+        return
+    print(f"{blacklist.name} fails now: {mode}.")
+    print("Next: its test points fail, so it is quarantined: its answers neither list nor clear anybody.")
+    print(f"Mend it with `penguin-infra lab break-list {blacklist.zone} --mode none`.")
+
+
+def _listings() -> list[LabListing]:
+    found = [one for blacklist in load_catalogue().select() for one in read_zone(_port(), blacklist.zone)[0]]
+    return sorted(found, key=lambda one: (one.address.version, int(one.address), one.zone))
+
+
+def _port() -> int:
+    return settings().lab_dns_port
+
+
+def _address(text: str) -> str:
+    try:
+        address = str(ip_address(text))
+    except ValueError:
+        _refuse(f"{text!r} is not an IP address")
+    if address in TEST_POINTS:
+        _refuse(f"{address} is a test point: every list holds it")
+    return address
+
+
+def _blacklist(zone: str) -> Blacklist:
+    served = load_catalogue().select()
+    try:
+        (blacklist,) = load_catalogue().select([zone])
+    except CatalogueError as error:
+        _refuse(error)
+    if blacklist not in served:
+        names = ", ".join(one.zone for one in served)
+        _refuse(f"the lab does not serve {blacklist.zone}, which is off by default; it serves {names}")
+    return blacklist
+
+
+def _code(blacklist: Blacklist, text: str | None) -> ListedCode:
+    if text is None:
+        return blacklist.worst_code
+    by_code = {str(code.code): code for code in blacklist.codes}
+    if text not in by_code:
+        known = "; ".join(f"{code.code} {code.meaning} ({code.severity})" for code in blacklist.codes)
+        _refuse(f"{blacklist.name} has no code {text!r}. Its codes: {known}")
+    return by_code[text]
+
+
+def _refuse(problem: object) -> NoReturn:
+    typer.echo(f"Error: {problem}", err=True)
+    raise typer.Exit(2)
