@@ -52,7 +52,7 @@ class HostwindRoutes:
         ]
 
     async def _create(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request)
         now = datetime.now(UTC)
         label = _matching(body, "label", _LABEL)
         region = _one_of(body, "region", REGIONS)
@@ -100,7 +100,7 @@ class HostwindRoutes:
     async def _resize(self, request: Request) -> Response:
         now = datetime.now(UTC)
         instance = self._settled(request, now)
-        plan = _one_of(await _body(request), "plan", PLANS)
+        plan = _one_of(await read_body(request), "plan", PLANS)
         if plan == instance.plan(now):
             raise Refusal(422, "unchanged_plan", f"the instance is on {plan} already")
         self._state.resize(instance, plan=plan, done_at=now + self._boot_time)
@@ -112,7 +112,7 @@ class HostwindRoutes:
 
     async def _set_rdns(self, request: Request) -> Response:
         instance = self._settled(request, datetime.now(UTC))
-        body = await _body(request)
+        body = await read_body(request)
         ip, hostname = body.get("ip"), _matching(body, "hostname", _HOSTNAME)
         if ip != str(instance.address):
             raise Refusal(422, "invalid_ip", "ip is not an address of this instance")
@@ -159,7 +159,8 @@ def _repeated(former: SimulatedInstance, asked: str, now: datetime) -> Response:
     return JSONResponse(_answer(former, now), 202)
 
 
-async def _body(request: Request) -> Mapping[str, object]:
+async def read_body(request: Request) -> Mapping[str, object]:
+    """The request's JSON object. Errors: `Refusal`."""
     try:
         body = await request.json()
     except ValueError:

@@ -8,6 +8,7 @@ import errno
 import hmac
 import socket
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penguin_infra.lab.hostwind_bill import bill
 from penguin_infra.lab.hostwind_faults import CuttableProtocol, FaultBoard, FaultKind, FaultMiddleware
-from penguin_infra.lab.hostwind_routes import HostwindRoutes, Refusal
+from penguin_infra.lab.hostwind_routes import HostwindRoutes, Refusal, read_body
 from penguin_infra.lab.hostwind_state import HostwindState
 
 
@@ -85,7 +86,7 @@ class BasicCredentials:
 
 def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
     async def add_fault(request: Request) -> Response:
-        return JSONResponse(_add_fault(board, await request.json()), 201)
+        return JSONResponse(_add_fault(board, await read_body(request)), 201)
 
     async def list_faults(_: Request) -> Response:
         return JSONResponse({"faults": [fault.answer() for fault in board.list()]})
@@ -120,17 +121,17 @@ def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
     ]
 
 
-def _add_fault(board: FaultBoard, asked: dict[str, object]) -> dict[str, object]:
+def _add_fault(board: FaultBoard, asked: Mapping[str, object]) -> dict[str, object]:
     kind, seconds, count = asked.get("kind"), asked.get("seconds", 1.0), asked.get("count")
     method, path_prefix = asked.get("method"), asked.get("path_prefix")
-    if kind not in set(FaultKind):
+    if not isinstance(kind, str) or kind not in set(FaultKind):
         raise Refusal(422, "unknown_kind", f"kinds are {', '.join(FaultKind)}")
     if not isinstance(seconds, int | float) or seconds < 0:
         raise Refusal(422, "invalid_seconds", "seconds is a number from 0 on")
     if count is not None and (not isinstance(count, int) or count < 1):
         raise Refusal(422, "invalid_count", "count is a whole number from 1 on, or null")
     fault = board.add(
-        FaultKind(str(kind)),
+        FaultKind(kind),
         seconds=seconds,
         count=count,
         method=str(method).upper() if method else None,
