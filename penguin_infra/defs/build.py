@@ -1,0 +1,38 @@
+"""All of Dagster's definitions put together around one wiring; tests build them around another."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from penguin_infra.defs import schedules
+from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.remediation.node_runs import node_run
+from penguin_infra.defs.remediation.pause import pause, pause_sensor
+from penguin_infra.defs.remediation.provision import provision, provision_sensor
+from penguin_infra.defs.remediation.release import release, release_sensor
+from penguin_infra.defs.remediation.resume import resume, resume_sensor
+from penguin_infra.wiring import Wiring
+
+SENSORS: Sequence[dg.SensorDefinition] = (pause_sensor, resume_sensor, provision_sensor, release_sensor)
+
+
+def build_definitions(
+    fleet: Wiring,
+    *,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+    sensors: Sequence[dg.SensorDefinition] = SENSORS,
+) -> dg.Definitions:
+    """The code location.
+
+    In process by default: a run's steps are short, share one claim, and a process each would double the time from a
+    listing to its pause.
+    """
+    return dg.Definitions(
+        assets=[provider_instances, node_inventory, blacklist_status],
+        jobs=[pause, resume, provision, release, *schedules.JOBS],
+        sensors=sensors,
+        schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
+        resources={"fleet": dg.ResourceDefinition.hardcoded_resource(fleet), "node_run": node_run},
+        executor=executor,
+    )

@@ -1,0 +1,62 @@
+"""Provisioning: the sensor that finds requests, and the job that makes one node, a step an op.
+
+Re-execution in the UI, and the next attempt by the sensor alike, go on at the step that did not succeed.
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+from dagster import OpExecutionContext, ResourceParam, RunRequest, SensorEvaluationContext, SkipReason
+
+from penguin_infra.defs.lanes import Lane, run_tags
+from penguin_infra.defs.remediation.node_runs import NodeRun
+from penguin_infra.defs.remediation.ticks import Tick
+from penguin_infra.domain.actions import ActionKind
+from penguin_infra.domain.policies.provision_requested import plan_provisions
+from penguin_infra.operations import provision_node
+from penguin_infra.store.actions import requested_nodes
+from penguin_infra.wiring import Wiring
+
+
+@dg.op
+def request_instance(
+    context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]
+) -> None:
+    """Ask the provider for the node's instance, or find the one that an earlier attempt made."""
+    with node_run.working(context, fleet) as work:
+        provision_node.request_instance(work)
+
+
+@dg.op(ins={"requested": dg.In(dg.Nothing)})
+def await_address(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
+    """Wait until the instance runs and has its address."""
+    with node_run.working(context, fleet) as work:
+        provision_node.await_address(work)
+
+
+@dg.op(ins={"addressed": dg.In(dg.Nothing)})
+def admit_node(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
+    """Admit the node to warm-up."""
+    with node_run.working(context, fleet) as work:
+        provision_node.admit_node(work)
+
+
+@dg.job(
+    tags=run_tags(Lane.SLOW, longest=timedelta(hours=1)),
+    owners=["team:sre"],
+)
+def provision() -> None:
+    """Make one node, from request to warm-up. Asked for by `provision_sensor`, one run a node."""
+    admit_node(await_address(request_instance()))
+
+
+@dg.sensor(
+    job=provision,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def provision_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
+    """Plans a provision for each requested node, and asks for one run a node."""
+    return Tick(context, fleet, ActionKind.PROVISION).run(
+        lambda connection: plan_provisions(requested_nodes(connection)), is_batch=False
+    )

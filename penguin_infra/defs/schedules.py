@@ -1,0 +1,44 @@
+"""The fleet's whole cadence on one page: which jobs run when. Sensors keep their intervals beside their jobs."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from penguin_infra.defs.lanes import Lane, run_tags
+from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+
+take_inventory = dg.define_asset_job(
+    "take_inventory",
+    selection=dg.AssetSelection.assets(provider_instances, node_inventory),
+    description="The provider's instances, and where the registry differs from them.",
+    tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
+)
+
+sweep_blacklists = dg.define_asset_job(
+    "sweep_blacklists",
+    selection=dg.AssetSelection.assets(blacklist_status),
+    description="Every list asked about every address.",
+    tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=15)),
+)
+
+JOBS = [take_inventory, sweep_blacklists]
+
+
+def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
+    """All schedules, running unless an operator stops them."""
+    return [
+        _schedule(take_inventory, "*/5 * * * *"),
+        _schedule(sweep_blacklists, sweep_cron),
+    ]
+
+
+def _schedule(job: dg.UnresolvedAssetJobDefinition, cron: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=job.description,
+    )

@@ -1,0 +1,49 @@
+"""How tables and figures are shown in the UI: column schemas from the store's tables, markdown tables and bars."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+from sqlalchemy import Table
+
+TABLE_ROWS_SHOWN = 25
+
+
+def table_metadata(table: Table, descriptions: Mapping[str, str]) -> dict[str, object]:
+    """An asset's definition metadata: the table it writes, with the columns that have a description first."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type),
+            description=descriptions.get(column.name),
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
+        )
+        for column in table.columns
+    ]
+    return {
+        "dagster/table_name": f"penguin.{table.fullname}",
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """A table for people; says so when it shows the first rows only."""
+    all_rows = [[_cell(value) for value in row] for row in rows]
+    if not all_rows:
+        return dg.MetadataValue.md("none")
+    lines = [header, ["---"] * len(header), *all_rows[:TABLE_ROWS_SHOWN]]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    left_out = len(all_rows) - TABLE_ROWS_SHOWN
+    return dg.MetadataValue.md(f"{text}\n\n… and {left_out} more" if left_out > 0 else text)
+
+
+def bars(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+    """A bar chart in text, the largest bar 30 characters wide."""
+    if not counts:
+        return dg.MetadataValue.md("nothing to show")
+    widest, most = max(map(len, counts)), max(1, *counts.values())
+    lines = [f"{name:<{widest}} {'█' * round(30 * count / most):<30} {count}" for name, count in counts.items()]
+    return dg.MetadataValue.md("```\n" + "\n".join(lines) + "\n```")
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,95 @@
+"""The policy file: the rules' limits as an operator may set them, read from TOML into the domain's own dataclasses.
+
+Every default is the domain's; a file names only what differs. Where the file lies is a setting.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from penguin_infra.domain.actions import RetryLimits
+from penguin_infra.domain.guardrails import GuardrailLimits
+from penguin_infra.domain.listing_limits import ListingLimits
+from penguin_infra.operations.node_work import ProvisionLimits
+
+
+class PolicyFileError(Exception):
+    """The policy file cannot be used; the message names the file and each field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All limits that the rules work with, and which blacklists are asked (None: the catalogue's default)."""
+
+    guardrails: GuardrailLimits = field(default_factory=GuardrailLimits)
+    retry: RetryLimits = field(default_factory=RetryLimits)
+    provisioning: ProvisionLimits = field(default_factory=ProvisionLimits)
+    listing: ListingLimits = field(default_factory=ListingLimits)
+    blacklist_zones: tuple[str, ...] | None = None
+
+
+_DEFAULTS = Policy()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Guardrails(_Section):
+    disruption_share_per_hour: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.guardrails.disruption_share_per_hour
+    cool_down_minutes: Annotated[int, Field(ge=0)] = _DEFAULTS.guardrails.cool_down_minutes
+
+
+class _Retry(_Section):
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = _DEFAULTS.retry.max_attempts
+    rest_seconds: tuple[Annotated[int, Field(ge=0)], ...] = _DEFAULTS.retry.rest_seconds
+
+
+class _Provisioning(_Section):
+    address_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.address_timeout_minutes
+    poll_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.poll_seconds
+
+
+class _Blacklists(_Section):
+    zones: tuple[str, ...] | None = None
+    clean_answers_to_delist: Annotated[int, Field(ge=1)] = _DEFAULTS.listing.clean_answers_to_delist
+    clean_span_seconds: Annotated[int, Field(ge=0)] = _DEFAULTS.listing.clean_span_seconds
+
+
+class _File(_Section):
+    guardrails: _Guardrails = _Guardrails()
+    retry: _Retry = _Retry()
+    provisioning: _Provisioning = _Provisioning()
+    blacklists: _Blacklists = _Blacklists()
+
+
+def read_policy(path: Path | None) -> Policy:
+    """Read the policy file, or take every default without one.
+
+    Errors: `PolicyFileError`, one line a fault, with the field's name as the file spells it.
+    """
+    if path is None:
+        return Policy()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyFileError(f"PENGUIN_POLICY_FILE: cannot read {path}: {error}") from None
+    try:
+        file = _File.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyFileError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise PolicyFileError("\n".join(faults)) from None
+    retry = RetryLimits(**file.retry.model_dump())
+    blacklists = file.blacklists.model_dump()
+    return Policy(
+        guardrails=GuardrailLimits(**file.guardrails.model_dump()),
+        retry=retry,
+        provisioning=ProvisionLimits(**file.provisioning.model_dump(), retry=retry),
+        blacklist_zones=blacklists.pop("zones"),
+        listing=ListingLimits(**blacklists),
+    )

@@ -1,0 +1,109 @@
+"""The only chooser of adapters: from settings to a database, a provider, resolvers and limits, each on first use.
+
+No rule and no SQL stands here, and nothing is opened before it is asked for: definitions load without any of it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from sqlalchemy import URL, Engine
+
+from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
+from penguin_infra.hostwind.provider import NodeProvider
+from penguin_infra.operations.sweep_blacklists import BlacklistSweep
+from penguin_infra.policy_file import Policy, read_policy
+from penguin_infra.settings import Settings
+from penguin_infra.store.database import DatabaseError, make_engine, parse_url
+
+DAGSTER_DATABASE = "dagster"
+
+
+class NotConfigured(Exception):
+    """Something that was asked for has no settings; the message names them."""
+
+
+class SystemClock:
+    """The system's clock, in UTC."""
+
+    def now(self) -> datetime:
+        """The aware time of now."""
+        return datetime.now(UTC)  # noqa: TID251 - the one clock that everything below is handed
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything a process of this fleet works with, made from its settings when first used."""
+
+    settings: Settings
+    application_name: str = "penguin-infra"
+
+    @property
+    def clock(self) -> SystemClock:
+        """The time."""
+        return SystemClock()
+
+    @cached_property
+    def database_url(self) -> URL:
+        """The fleet's database; raises `DatabaseError` where none is set."""
+        if self.settings.database_url is None:
+            raise DatabaseError(
+                f"no database: no fleet was brought up in {self.settings.home} (`penguin-infra up`), and "
+                "PENGUIN_DATABASE_URL is not set"
+            )
+        return parse_url(self.settings.database_url.get_secret_value())
+
+    @cached_property
+    def dagster_database_url(self) -> URL:
+        """Dagster's database: its own setting, or `dagster` on the fleet's server. For psycopg2, which Dagster uses."""
+        if self.settings.dagster_database_url is None:
+            url = self.database_url.set(database=DAGSTER_DATABASE)
+        else:
+            secret = self.settings.dagster_database_url.get_secret_value()
+            url = parse_url(secret, setting="PENGUIN_DAGSTER_DATABASE_URL")
+        return url.set(drivername="postgresql+psycopg2")
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Connections to the fleet's database."""
+        return make_engine(self.database_url, application_name=self.application_name)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules' limits."""
+        return read_policy(self.settings.policy_file)
+
+    @cached_property
+    def blacklists(self) -> Sequence[Blacklist]:
+        """The lists that are swept."""
+        return load_catalogue().select(self.policy.blacklist_zones)
+
+    @cached_property
+    def provider(self) -> NodeProvider:
+        """The VPS provider; raises `NotConfigured` without credentials."""
+        # httpx and its retries take a while to import, and a sensor's process needs neither.
+        from penguin_infra.hostwind.rest import RestProvider  # noqa: PLC0415
+
+        url, key, secret = (
+            self.settings.hostwind_api_url,
+            self.settings.hostwind_api_key,
+            self.settings.hostwind_api_secret,
+        )
+        if url is None or key is None or secret is None:
+            raise NotConfigured("no provider: set HOSTWIND_API_URL, HOSTWIND_API_KEY and HOSTWIND_API_SECRET")
+        return RestProvider(
+            url=str(url),
+            key=key.get_secret_value(),
+            secret=secret.get_secret_value(),
+            requests_per_second=self.settings.hostwind_requests_per_second,
+        )
+
+    def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
+        """A sweep of the fleet's addresses."""
+        raise NotImplementedError
