@@ -17,7 +17,7 @@ from penguin_infra.domain.listing import ListedCode
 from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zone, remove_listing, set_fault
 from penguin_infra.lab.dns_server import serve_dns
 from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, LabDnsError
-from penguin_infra.settings import settings
+from penguin_infra.settings import Settings, SettingsError, settings
 
 app = typer.Typer(help="Make things happen in the lab's blacklists.", no_args_is_help=True)
 
@@ -40,13 +40,14 @@ def serve_dns_command(
     Try it: dig @127.0.0.1 -p 4269 2.0.0.127.zen.spamhaus.org
     """
     lists = load_catalogue().select()
-    chosen_port = port or settings().lab_dns_port
+    told = _settings()
+    chosen_port = port or told.lab_dns_port
     zones = {one.zone: [str(code) for code in one.test_point_codes] for one in lists}
     try:
         serve_dns(
             host=HOST,
             port=chosen_port,
-            directory=directory or settings().home / "lab" / "dns",
+            directory=directory or told.home / "lab" / "dns",
             zones=zones,
             ipv6_zones=[one.zone for one in lists if one.ipv6],
             ttl_seconds=ttl_seconds,
@@ -156,8 +157,15 @@ def _listings() -> list[LabListing]:
     return sorted(found, key=lambda one: (one.address.version, int(one.address), one.zone))
 
 
+def _settings() -> Settings:
+    try:
+        return settings()
+    except SettingsError as error:
+        _refuse(error)
+
+
 def _port() -> int:
-    return settings().lab_dns_port
+    return _settings().lab_dns_port
 
 
 def _address(text: str) -> str:

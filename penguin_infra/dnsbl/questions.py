@@ -4,6 +4,7 @@ What an answer means is `domain/listing.py`'s; which questions are asked is `swe
 network that fails: a resolver that cannot be reached is an answer with an error.
 """
 
+import asyncio
 import socket
 from collections.abc import Callable
 from datetime import datetime
@@ -16,7 +17,6 @@ import dns.asyncquery
 import dns.exception
 import dns.inet
 import dns.message
-import dns.query
 import dns.rcode
 import dns.rdatatype
 
@@ -57,12 +57,14 @@ async def ask(address: Address, zone: str, resolver: Resolver, *, clock: Clock) 
 
 def fetch_reason(address: Address, zone: str, resolver: Resolver) -> str | None:
     """The list's own words about an address (TXT at its name); None where it has none or does not say them now."""
+    return asyncio.run(fetch_reason_async(address, zone, resolver))
+
+
+async def fetch_reason_async(address: Address, zone: str, resolver: Resolver) -> str | None:
+    """The same inside a running event loop."""
     query = dns.message.make_query(reverse_name(address, zone), dns.rdatatype.TXT)
     try:
-        response, _ = dns.query.udp_with_fallback(
-            query, resolver.address, timeout=TRY_TIMEOUTS_SECONDS[-1], port=resolver.port, ignore_errors=True
-        )
-        texts = _follow(response).answer
+        texts = _follow(await _exchange(query, resolver, TRY_TIMEOUTS_SECONDS[-1])).answer
     except (dns.exception.DNSException, OSError, EOFError):
         return None
     if not texts:
@@ -72,22 +74,8 @@ def fetch_reason(address: Address, zone: str, resolver: Resolver) -> str | None:
 
 async def _try(name: str, resolver: Resolver, timeout_seconds: float, clock: Clock) -> Answer:
     query = dns.message.make_query(name, dns.rdatatype.A)
-    patience = timeout_seconds * _random.uniform(1 - JITTER, 1 + JITTER)
-    backend: Any = dns.asyncbackend.get_default_backend()  # its sockets are untyped
-    family = dns.inet.af_for_address(resolver.address)
     try:
-        # Connected, so that a closed port is refused at once instead of costing the whole time-out.
-        there = (resolver.address, resolver.port)
-        async with await backend.make_socket(family, socket.SOCK_DGRAM, 0, None, there) as connected:
-            response, _ = await dns.asyncquery.udp_with_fallback(
-                query,
-                resolver.address,
-                timeout=patience,
-                port=resolver.port,
-                udp_sock=connected,
-                # Datagrams that do not answer this very question are not its answer: wait on.
-                ignore_errors=True,
-            )
+        response = await _exchange(query, resolver, timeout_seconds * _random.uniform(1 - JITTER, 1 + JITTER))
     except dns.exception.Timeout:
         raise _WorthAnotherTry(f"no answer from {resolver} in time") from None
     except (OSError, EOFError) as error:
@@ -95,6 +83,24 @@ async def _try(name: str, resolver: Resolver, timeout_seconds: float, clock: Clo
     except dns.exception.DNSException as error:
         raise _WorthAnotherTry(f"malformed answer from {resolver}: {error}") from None
     return _read(response, resolver, clock())
+
+
+async def _exchange(query: dns.message.Message, resolver: Resolver, timeout_seconds: float) -> dns.message.Message:
+    backend: Any = dns.asyncbackend.get_default_backend()  # its sockets are untyped
+    family = dns.inet.af_for_address(resolver.address)
+    # Connected, so that a closed port is refused at once instead of costing the whole time-out.
+    there = (resolver.address, resolver.port)
+    async with await backend.make_socket(family, socket.SOCK_DGRAM, 0, None, there) as connected:
+        response, _ = await dns.asyncquery.udp_with_fallback(
+            query,
+            resolver.address,
+            timeout=timeout_seconds,
+            port=resolver.port,
+            udp_sock=connected,
+            # Datagrams that do not answer this very question are not its answer: wait on.
+            ignore_errors=True,
+        )
+    return response
 
 
 def _read(response: dns.message.Message, resolver: Resolver, observed_at: datetime) -> Answer:
