@@ -105,5 +105,18 @@ class Wiring:
         )
 
     def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
-        """A sweep of the fleet's addresses."""
-        raise NotImplementedError
+        """A sweep of the fleet's addresses; `say` hears of its progress."""
+        from penguin_infra.dnsbl.questions import fetch_reason  # noqa: PLC0415 - as above: a sensor asks no DNS
+        from penguin_infra.dnsbl.resolvers import choose_resolvers  # noqa: PLC0415
+        from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
+
+        resolvers = choose_resolvers(self.settings.resolvers)
+        return BlacklistSweep(
+            engine=self.engine,
+            lists=self.blacklists,
+            ask=lambda addresses, lists: sweep(addresses, lists, resolvers, clock=self.clock.now),
+            fetch_reason=lambda address, blacklist: fetch_reason(address, blacklist.zone, resolvers[0]),
+            limits=self.policy.listing,
+            clock=self.clock,
+            say=say,
+        )

@@ -1,0 +1,132 @@
+"""`penguin-infra actions`: the ledger, read. And the kill switch, and the trust in blacklists, which persons set."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from penguin_infra.cli.output import (
+    AsJson,
+    as_text,
+    console,
+    person,
+    print_json,
+    show,
+    stop,
+    told_in_words,
+    transaction,
+    wire,
+)
+from penguin_infra.domain.actions import ActionStatus
+from penguin_infra.store import actions as ledger
+from penguin_infra.store import listings, nodes, switches
+
+app = typer.Typer(help="The ledger of what the fleet did, refused and plans.", no_args_is_help=True)
+lists_app = typer.Typer(help="The blacklists: how they do, and which are frozen.", no_args_is_help=True)
+
+
+@app.command("list")
+@told_in_words
+def list_actions(
+    status: Annotated[list[ActionStatus] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    node: Annotated[str | None, typer.Option(help="Only this node's (label, address or id).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List actions, the newest first, with who asked, why, and what came of it.
+
+    Example: penguin-infra actions list --status refused
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        node_id = nodes.find_node(connection, node).node_id if node else None
+        found = ledger.list_actions(connection, statuses=status, node_id=node_id, limit=limit)
+    rows = [dict(row._mapping) | {"short_id": str(row.id)[:8]} for row in found]
+    columns = {
+        "short_id": "id", "label": "node", "kind": "action", "status": "status", "requested_by": "by",
+        "reason": "why", "outcome": "outcome", "attempt": "try", "planned_at": "planned (UTC)",
+    }  # fmt: skip
+    show(rows, columns, as_json=as_json, empty="No such actions.")
+
+
+@app.command("show")
+@told_in_words
+def show_action(
+    action_id: Annotated[str, typer.Argument(help="The action's id, or its beginning.")], as_json: AsJson = False
+) -> None:
+    """Show all of one action: evidence, attempts, runs and times.
+
+    Example: penguin-infra actions show 1a2b3c4d
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        found = ledger.find_actions(connection, action_id)
+    if not found:
+        stop(f"no action's id begins with {action_id!r}; `penguin-infra actions list` shows them")
+    if len(found) > 1:
+        stop(f"several actions' ids begin with {action_id!r}: give more of it")
+    row = dict(found[0]._mapping)
+    if as_json:
+        print_json(row)
+        return
+    for key, value in row.items():
+        console.print(f"[bold]{key:<14}[/] {escape(as_text(value))}")
+
+
+@told_in_words
+def freeze(
+    reason: Annotated[str, typer.Option(help="Why: every refusal says it.")],
+) -> None:
+    """Stop the fleet's own actions at once. What runs already ends; what persons ask for by name still works.
+
+    Example: penguin-infra freeze --reason "provider incident 4711"
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        switches.freeze(connection, reason=reason, requested_by=person(), now=fleet.clock.now())
+        frozen = switches.frozen_by(connection)
+    console.print(f"The fleet is frozen by {escape(str(frozen))}. `penguin-infra thaw` lets it act again.")
+
+
+@told_in_words
+def thaw() -> None:
+    """Let the fleet act again.
+
+    Example: penguin-infra thaw
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        was_frozen = switches.thaw(connection)
+    console.print("The fleet acts again." if was_frozen else "The fleet was not frozen.")
+
+
+@lists_app.command("show")
+@told_in_words
+def show_lists(as_json: AsJson = False) -> None:
+    """Show how each list did at its test points, and which are frozen.
+
+    Example: penguin-infra lists show
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        health = [dict(row._mapping) for row in listings.list_health(connection)]
+        frozen = {row.zone: row.reason for row in listings.open_freezes(connection)}
+    rows = [row | {"frozen": frozen.get(row["zone"])} for row in health]
+    columns = {
+        "zone": "list", "resolver": "resolver", "is_healthy": "healthy", "reason": "fault", "since": "since (UTC)",
+        "checked_at": "checked (UTC)", "frozen": "frozen because",
+    }  # fmt: skip
+    show(rows, columns, as_json=as_json, empty="No list was asked yet: the first sweep does.")
+
+
+@lists_app.command("trust")
+@told_in_words
+def trust_list(zone: Annotated[str, typer.Argument(help="The list's zone.")]) -> None:
+    """Let a frozen list pause nodes again. Look first whether its listings are true.
+
+    Example: penguin-infra lists trust zen.spamhaus.org
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        was_frozen = listings.lift_freeze(connection, zone, requested_by=person(), now=fleet.clock.now())
+    console.print(f"{zone} is trusted again." if was_frozen else f"{zone} was not frozen.")

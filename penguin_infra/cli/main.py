@@ -1,0 +1,28 @@
+"""The command `penguin-infra`: every sub-command in its place, and nothing else."""
+
+import typer
+
+from penguin_infra.cli import actions, database, fleet, lab_dns, lab_hostwind, nodes
+from penguin_infra.cli.check_ip import check_ip
+from penguin_infra.cli.output import EXPECTED_ERRORS
+
+app = typer.Typer(
+    name="penguin-infra",
+    help="Runs a fleet of e-mail sending nodes by itself: brings it up, and lets operators look and ask.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lab = typer.Typer(help="The lab: make things happen, and see what the fleet does about them.", no_args_is_help=True)
+for part in (lab_dns.app, lab_hostwind.app):
+    lab.add_typer(part)
+
+fleet.register(app, database.prepare, expected_errors=EXPECTED_ERRORS)
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(actions.app, name="actions")
+app.add_typer(actions.lists_app, name="lists")
+app.command()(check_ip)
+app.command()(actions.freeze)
+app.command()(actions.thaw)
+app.add_typer(database.app, name="db")
+app.add_typer(lab, name="lab")

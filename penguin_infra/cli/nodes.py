@@ -1,0 +1,260 @@
+"""`penguin-infra nodes`: look at nodes, ask for new ones, pause and resume them.
+
+Asking writes to the ledger; the fleet's sensors and jobs carry it out, so that every change is a run in the UI.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.markup import escape
+
+from penguin_infra.cli.output import (
+    AsJson,
+    as_text,
+    console,
+    person,
+    print_json,
+    show,
+    stop,
+    told_in_words,
+    transaction,
+    wire,
+)
+from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus, PlannedAction
+from penguin_infra.domain.lifecycle import NodeEvent, next_status
+from penguin_infra.domain.node import Node, NodeStatus
+from penguin_infra.hostwind.provider import ProviderUnavailable
+from penguin_infra.operations.plan_actions import plan_actions
+from penguin_infra.operations.provision_node import STEPS
+from penguin_infra.operations.request_nodes import BadRequest, request_nodes
+from penguin_infra.store import actions as ledger
+from penguin_infra.store import listings, nodes, steps
+from penguin_infra.store.tables import AnyRow
+from penguin_infra.wiring import Wiring
+
+app = typer.Typer(help="The fleet's nodes: list, show, provision, pause, resume.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The node's label, address or id.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is done, and show each step on the way.")]
+
+_POLL_SECONDS = 1.0
+
+
+@app.command("list")
+@told_in_words
+def list_nodes(
+    status: Annotated[list[NodeStatus] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    sending: Annotated[bool, typer.Option("--sending", help="Only those that may send now (the rotation).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the nodes, and whether each may send now.
+
+    Example: penguin-infra nodes list --status paused
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        may_send = {row.node_id for row in nodes.rotation(connection)}
+        found = nodes.list_nodes(connection, status or None)
+    rows = [
+        asdict(node) | {"is_sending": node.node_id in may_send}
+        for node in found
+        if not sending or node.node_id in may_send
+    ]
+    shown = rows if as_json else [row | {"is_sending": "yes" if row["is_sending"] else "no"} for row in rows]
+    columns = {
+        "label": "label", "status": "status", "is_sending": "sends", "ip_address": "address", "region": "region",
+        "plan": "plan", "hold_reason": "held because", "updated_at": "since (UTC)",
+    }  # fmt: skip
+    show(shown, columns, as_json=as_json, empty="No such nodes. `penguin-infra nodes provision` asks for one.")
+
+
+@app.command("show")
+@told_in_words
+def show_node(name: Name, as_json: AsJson = False) -> None:
+    """Show all about one node: listings, provisioning, actions and its whole history.
+
+    Example: penguin-infra nodes show node-dallas-001
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        node = nodes.find_node(connection, name)
+        is_sending = any(row.node_id == node.node_id for row in nodes.rotation(connection))
+        open_listings = [asdict(each) for each in listings.open_listings(connection, node.node_id)]
+        done = [dict(row._mapping) for row in steps.list_steps(connection, node.node_id, STEPS)]
+        asked = [dict(row._mapping) for row in ledger.list_actions(connection, node_id=node.node_id)]
+        history = [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)]
+    facts = asdict(node) | {"is_sending": is_sending}
+    if as_json:
+        print_json(facts | {"listings": open_listings, "steps": done, "actions": asked, "transitions": history})
+        return
+    for key, value in facts.items():
+        console.print(f"[bold]{key:<13}[/] {escape(as_text(value))}")
+    show(open_listings, {"zone": "list", "severity": "severity", "codes": "codes", "confirmed_at": "since (UTC)",
+         "is_list_frozen": "list frozen"}, as_json=False, empty="", title="Listed")  # fmt: skip
+    show(done, {"step": "step", "status": "status", "attempt": "attempt", "progress": "waiting for", "error": "error",
+         "started_at": "began", "finished_at": "ended", "run_id": "run"},
+         as_json=False, empty="", title="Provisioning")  # fmt: skip
+    show(asked, {"kind": "action", "status": "status", "reason": "why", "outcome": "outcome", "requested_by": "by",
+         "planned_at": "planned", "run_id": "run"}, as_json=False, empty="", title="Actions")  # fmt: skip
+    show(history, {"happened_at": "at (UTC)", "from_status": "from", "to_status": "to", "reason": "why",
+         "requested_by": "by", "run_id": "run"}, as_json=False, empty="", title="History")  # fmt: skip
+
+
+@app.command("provision")
+@told_in_words
+def provision(
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many nodes.")] = 1,
+    region: Annotated[str, typer.Option(help="The provider's region.")] = "dallas",
+    plan: Annotated[str, typer.Option(help="The provider's plan.")] = "ssd-1",
+    label: Annotated[str | None, typer.Option(help="The label, for one node; by default made from the region.")] = None,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for new nodes. Each is made by a run of its own, and joins the fleet in warm-up.
+
+    Example: penguin-infra nodes provision --count 3 --region dallas --plan ssd-1 --wait
+    """
+    fleet = wire()
+    price = _price(fleet, plan)
+    with transaction(fleet) as connection:
+        asked = request_nodes(
+            connection,
+            node_count=count,
+            region=region,
+            plan=plan,
+            label=label,
+            requested_by=person(),
+            now=fleet.clock.now(),
+        )
+        if dry_run:
+            connection.rollback()
+    if as_json:
+        print_json([asdict(node) for node in asked])
+    else:
+        verb = "Would ask" if dry_run else "Asked"
+        console.print(f"{verb} for {', '.join(node.label for node in asked)}: {plan} in {region}{price}.")
+    if wait and not dry_run:
+        _await_nodes(fleet, [node.node_id for node in asked])
+    elif not dry_run and not as_json:
+        console.print("Follow them with `penguin-infra nodes list`, or in the UI's runs.")
+
+
+@app.command("pause")
+@told_in_words
+def pause(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why: it is shown wherever the node is.")] = "asked for by hand",
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a node out of service until somebody resumes it.
+
+    Example: penguin-infra nodes pause node-dallas-001 --reason "complaints from a customer"
+    """
+    _ask(name, ActionKind.PAUSE, reason, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+@app.command("resume")
+@told_in_words
+def resume(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why: it is kept in the node's history.")] = "asked for by hand",
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a paused node back to the status that it had left. Refused while its address is listed.
+
+    Example: penguin-infra nodes resume node-dallas-001 --wait
+    """
+    _ask(name, ActionKind.RESUME, reason, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool, as_json: bool) -> None:
+    fleet = wire()
+    with transaction(fleet) as connection:
+        node = nodes.find_node(connection, name)
+    _check_possible(node, kind)
+    if dry_run:
+        console.print(f"Would {kind} {node.label} ({node.status}): {escape(reason)}")
+        return
+    action = PlannedAction(node.node_id, kind, reason, person(), {"asked_on": "command line"})
+    plan = plan_actions(
+        fleet.engine, lambda _connection: [action], limits=fleet.policy.guardrails, now=fleet.clock.now()
+    )
+    if plan.refused:
+        stop(f"{plan.refused[0].rule}: {plan.refused[0].explanation}")
+    if as_json:
+        print_json({"action_id": plan.action_ids[0], "node": node.label, "kind": kind})
+    else:
+        console.print(f"Planned: {kind} {node.label} (action {plan.action_ids[0]}).")
+    if wait:
+        _await_action(fleet, plan.action_ids[0])
+
+
+def _check_possible(node: Node, kind: ActionKind) -> None:
+    if kind is ActionKind.PAUSE:
+        next_status(node.status, NodeEvent.PAUSED)
+    elif node.status is not NodeStatus.PAUSED:
+        stop(f"{node.label} is {node.status}; only a paused node can be resumed")
+
+
+def _price(fleet: Wiring, plan: str) -> str:
+    try:
+        on_offer = {each.plan: each for each in fleet.provider.list_plans()}
+    except ProviderUnavailable as error:
+        console.print(f"[yellow]The plan was not checked: {escape(str(error))}[/]")
+        return ""
+    if plan not in on_offer:
+        known = ", ".join(f"{each.plan} ({each.monthly_usd} USD a month)" for each in on_offer.values())
+        raise BadRequest(f"plan: the provider has no {plan!r}; it has {known}")
+    return f", {on_offer[plan].monthly_usd} USD a month each"
+
+
+def _await_nodes(fleet: Wiring, node_ids: Sequence[UUID]) -> None:
+    said: dict[UUID, str] = {}
+    waiting = set(node_ids)
+    while waiting:
+        with transaction(fleet) as connection:
+            for node_id in sorted(waiting):
+                node = nodes.get_node(connection, node_id)
+                news = _news(node, steps.list_steps(connection, node_id, STEPS))
+                if news != said.get(node_id):
+                    console.print(f"{node.label}: {escape(news)}")
+                    said[node_id] = news
+                if node.status is not NodeStatus.PROVISIONING:
+                    waiting.discard(node_id)
+        time.sleep(_POLL_SECONDS)
+
+
+def _news(node: Node, done: Sequence[AnyRow]) -> str:
+    if node.status is not NodeStatus.PROVISIONING:
+        return f"{node.status} at {node.ip_address}" if node.ip_address else str(node.status)
+    if not done:
+        return "waiting for a run"
+    last = done[-1]
+    return f"{last.step} {last.status}" + (f": {last.error or last.progress}" if last.error or last.progress else "")
+
+
+def _await_action(fleet: Wiring, action_id: UUID) -> None:
+    with console.status("waiting for its run"):
+        while True:
+            with transaction(fleet) as connection:
+                row = ledger.find_actions(connection, str(action_id))[0]
+            if row.status not in OPEN_STATUSES:
+                break
+            time.sleep(_POLL_SECONDS)
+    if row.status != ActionStatus.SUCCEEDED:
+        stop(f"{row.status}: {row.outcome}")
+    console.print(f"{escape(row.outcome)} (run {row.run_id}).")
+
+
+def _without_slots(node: Node) -> dict[str, Any]:
+    return asdict(node)

@@ -1,0 +1,128 @@
+"""How commands speak: rich tables for people, JSON for scripts, one line on stderr for an error.
+
+What an error means is said where it is raised; which exceptions are an operator's business is listed here.
+"""
+
+import getpass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import wraps
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from penguin_infra.dnsbl.catalogue import CatalogueError
+from penguin_infra.domain.actions import PERSON_PREFIX
+from penguin_infra.domain.lifecycle import IllegalTransition
+from penguin_infra.hostwind.provider import ProviderError
+from penguin_infra.operations.request_nodes import BadRequest
+from penguin_infra.policy_file import PolicyFileError
+from penguin_infra.settings import SettingsError, settings
+from penguin_infra.store.database import DatabaseError, explain
+from penguin_infra.store.nodes import NodeError
+from penguin_infra.wiring import NotConfigured, Wiring
+
+EXPECTED_ERRORS: tuple[type[Exception], ...] = (
+    BadRequest,
+    CatalogueError,
+    DatabaseError,
+    IllegalTransition,
+    NodeError,
+    NotConfigured,
+    PolicyFileError,
+    ProviderError,
+    SettingsError,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console()
+
+
+def told_in_words(command: Callable[P, R]) -> Callable[P, R]:
+    """Let a command's expected errors end it with one line on stderr and exit code 1."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except EXPECTED_ERRORS as error:
+            stop(str(error))
+
+    return wrapped
+
+
+def stop(message: str, *, code: int = 1) -> NoReturn:
+    """End the command with a message on stderr."""
+    typer.secho(f"penguin-infra: {message}", fg="red", err=True)
+    raise typer.Exit(code)
+
+
+def wire() -> Wiring:
+    """This command's wiring."""
+    return Wiring(settings(), application_name="penguin-infra-cli")
+
+
+@contextmanager
+def transaction(fleet: Wiring) -> Iterator[Connection]:
+    """A transaction of the fleet's database, whose absence is told in words."""
+    try:
+        with fleet.engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise explain(error, fleet.database_url) from None
+
+
+def person() -> str:
+    """Who asks, as the ledger names them."""
+    return f"{PERSON_PREFIX}{getpass.getuser()}"
+
+
+def show(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    as_json: bool,
+    empty: str,
+    title: str | None = None,
+) -> None:
+    """Print rows: as JSON whole, or as a table of the given columns (key -> heading)."""
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(*columns.values(), title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(as_text(row[key]) for key in columns))
+    console.print(table)
+
+
+def print_json(value: object) -> None:
+    """Print JSON for scripts: aware ISO times, ids and addresses as text."""
+    typer.echo(
+        json.dumps(value, indent=2, default=lambda item: item.isoformat() if isinstance(item, datetime) else str(item))
+    )
+
+
+def _as_json(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def as_text(value: object) -> str:
+    """A cell: times in UTC to the second, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return str(value).replace("[", "\\[")
