@@ -5,6 +5,7 @@ What an error means is said where it is raised; which exceptions are an operator
 
 import getpass
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,7 +46,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 P = ParamSpec("P")
 R = TypeVar("R")
 
-console = Console()
+# Piped output has no width of its own; 80 columns would cut most cells.
+console = Console(width=None if sys.stdout.isatty() else 180)
 
 
 def told_in_words(command: Callable[P, R]) -> Callable[P, R]:

@@ -27,18 +27,15 @@ JOBS = [take_inventory, sweep_blacklists]
 
 def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
     """All schedules, running unless an operator stops them."""
+    cadence = ((take_inventory, "*/5 * * * *"), (sweep_blacklists, sweep_cron))
     return [
-        _schedule(take_inventory, "*/5 * * * *"),
-        _schedule(sweep_blacklists, sweep_cron),
+        dg.ScheduleDefinition(
+            name=f"{job.name}_schedule",
+            job=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description=job.description,
+        )
+        for job, cron in cadence
     ]
-
-
-def _schedule(job: dg.UnresolvedAssetJobDefinition, cron: str) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        name=f"{job.name}_schedule",
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=job.description,
-    )

@@ -52,7 +52,7 @@ from penguin_infra.wiring import Wiring
         ),
     ],
 )
-def blacklist_status(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult[None]:
+def blacklist_status(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
     """Which of the fleet's addresses are listed, where, since when and how gravely.
 
     Source: DNS blacklists, swept every 5 minutes; a suspect is asked again past its answer's TTL before it counts.

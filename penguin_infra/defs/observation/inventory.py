@@ -46,7 +46,7 @@ _FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=20), w
         )
     ],
 )
-def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult[None]:
+def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
     """Every instance of the provider's account, foreign ones too, as its API lists them.
 
     Source: `GET /instances`, every 5 minutes. Readers: `node_inventory`, operators. One row an instance; the whole
@@ -103,7 +103,7 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
         ),
     ],
 )
-def node_inventory(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult[None]:
+def node_inventory(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
     """Where the registry and the provider differ: orphans, ghosts, changed addresses and plans.
 
     Source: `provider_instances` against `fleet.sending_nodes`, every 5 minutes. Readers: operators. One row a

@@ -23,7 +23,6 @@ def pause_due_nodes(context: OpExecutionContext, fleet: ResourceParam[Wiring]) -
 
 @dg.job(
     tags=run_tags(Lane.URGENT, longest=timedelta(minutes=10)),
-    owners=["team:deliverability"],
 )
 def pause() -> None:
     """Take nodes out of service until somebody resumes them. Asked for by `pause_sensor`."""

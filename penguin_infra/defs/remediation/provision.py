@@ -43,7 +43,6 @@ def admit_node(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_r
 
 @dg.job(
     tags=run_tags(Lane.SLOW, longest=timedelta(hours=1)),
-    owners=["team:sre"],
 )
 def provision() -> None:
     """Make one node, from request to warm-up. Asked for by `provision_sensor`, one run a node."""

@@ -26,7 +26,6 @@ def release_instance(
 
 @dg.job(
     tags=run_tags(Lane.SLOW, longest=timedelta(minutes=15)),
-    owners=["team:sre"],
 )
 def release() -> None:
     """Give up a request that failed for good. Asked for by `release_sensor`, one run a node."""

@@ -21,7 +21,6 @@ def resume_due_nodes(context: OpExecutionContext, fleet: ResourceParam[Wiring]) 
 
 @dg.job(
     tags=run_tags(Lane.URGENT, longest=timedelta(minutes=10)),
-    owners=["team:deliverability"],
 )
 def resume() -> None:
     """Bring paused nodes back into service. Asked for by `penguin-infra nodes resume`."""
