@@ -58,13 +58,8 @@ def check_ip(
     raise typer.Exit(_exit_code(found))
 
 
-def _verdict(one: SweptObservation) -> Verdict:
-    """What the look counts for: nothing, where the list is quarantined."""
-    return one.observation.verdict if one.is_list_healthy else Verdict.ERROR
-
-
 def _exit_code(found: Sequence[SweptObservation]) -> int:
-    verdicts = {_verdict(one) for one in found}
+    verdicts = {one.verdict for one in found}
     if Verdict.LISTED in verdicts:
         return EXIT_LISTED
     return EXIT_CLEAN if Verdict.CLEAN in verdicts else EXIT_UNKNOWN
@@ -75,12 +70,12 @@ def _as_json(one: SweptObservation, blacklist: Blacklist) -> dict[str, Any]:
     return {
         "zone": one.zone,
         "list": blacklist.name,
-        "verdict": _verdict(one),
+        "verdict": one.verdict,
         "severity": seen.severity,
         "codes": [{"code": str(code.code), "meaning": code.meaning, "severity": code.severity} for code in seen.codes],
         "unrecognised": [str(code) for code in seen.unrecognised],
         "reason": seen.reason,
-        "delist_url": blacklist.delist_url(one.address) if seen.codes else None,
+        "delist_url": blacklist.delist_url(one.address) if one.verdict is Verdict.LISTED else None,
         "resolver": seen.answer.resolver,
         "ttl_seconds": seen.answer.ttl_seconds,
         "observed_at": seen.answer.observed_at.isoformat(),
@@ -91,18 +86,18 @@ def _print_table(found: Sequence[SweptObservation], by_zone: dict[str, Blacklist
     console = Console()
     table = Table("List", "Verdict", "Severity", "What it says", "To get off it")
     for one in found:
-        verdict, seen, blacklist = _verdict(one), one.observation, by_zone[one.zone]
+        seen, blacklist = one.observation, by_zone[one.zone]
         says = [f"{code.code} {code.meaning}" for code in seen.codes] + ([seen.reason] if seen.reason else [])
-        off = (blacklist.delist_url(one.address), blacklist.delist_note) if verdict is Verdict.LISTED else ()
+        off = (blacklist.delist_url(one.address), blacklist.delist_note) if one.verdict is Verdict.LISTED else ()
         table.add_row(
             blacklist.name,
-            f"[{_STYLES[verdict]}]{verdict}[/]",
+            f"[{_STYLES[one.verdict]}]{one.verdict}[/]",
             seen.severity or "",
             escape("\n".join(says)),
             "\n".join(text for text in off if text),
         )
     console.print(table)
-    verdicts = [_verdict(one) for one in found]
+    verdicts = [one.verdict for one in found]
     if Verdict.LISTED in verdicts:
         console.print("Seen, not confirmed: this was a single look. Look again once its answer has expired.")
     unknown = sum(verdict in (Verdict.ERROR, Verdict.UNRECOGNISED) for verdict in verdicts)

@@ -35,6 +35,11 @@ class SweptObservation:
     observation: Observation
     is_list_healthy: bool
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the look counts for: nothing, where the list is quarantined."""
+        return self.observation.verdict if self.is_list_healthy else Verdict.ERROR
+
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:

@@ -1,5 +1,6 @@
 """A sweep over real sockets: what it finds, whom it believes, and how it fails."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+import dns.rcode
 import pytest
 
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
-from penguin_infra.dnsbl.questions import fetch_reason
+from penguin_infra.dnsbl.questions import ask, fetch_reason
 from penguin_infra.dnsbl.resolvers import Resolver, ResolverError
 from penguin_infra.dnsbl.sweep import BREAK_AFTER_QUESTIONS, SweepResult, SweptObservation, sweep
 from penguin_infra.domain.listing import Severity, Verdict
@@ -163,6 +165,7 @@ def test_a_list_that_dies_during_the_sweep_is_not_believed(lab_dns: DnsProcess) 
         lab_dns.break_list(SPAMCOP, Fault.NONE)
     (seen,) = result.observations
     assert (seen.observation.verdict, seen.is_list_healthy) == (Verdict.LISTED, False)
+    assert seen.verdict is Verdict.ERROR
 
 
 def test_a_list_that_fails_most_questions_is_spared_the_rest_of_the_sweep(lab_dns: DnsProcess) -> None:
@@ -207,17 +210,38 @@ def test_answers_to_other_questions_are_not_taken_for_the_answer() -> None:
         server.settimeout(10)
         forger = Resolver("127.0.0.1", server.getsockname()[1])
         with ThreadPoolExecutor(1) as pool:
-            forging = pool.submit(forge_answers, server, questions=2)
+            forging = pool.submit(answer_with, server, [(0xFF, dns.rcode.NXDOMAIN)] * 2)
             result = sweep([IPv4Address("10.2.0.8")], lists(ZEN), [forger], clock=Clock())
             forging.result()
     assert "no answer" in str(result.quarantined[0].reason)
 
 
-def forge_answers(server: socket.socket, *, questions: int) -> None:
-    """Deny every name, under an id that nobody used."""
-    for _ in range(questions):
+@pytest.mark.parametrize(
+    ("rcodes", "is_nxdomain"),
+    [([dns.rcode.SERVFAIL, dns.rcode.NXDOMAIN], True), ([dns.rcode.REFUSED], False)],
+    ids=["a failure", "a refusal"],
+)
+def test_a_failure_is_tried_once_more_and_a_refusal_is_not(rcodes: list[int], is_nxdomain: bool) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        resolver = Resolver("127.0.0.1", server.getsockname()[1])
+        with ThreadPoolExecutor(1) as pool:
+            answering = pool.submit(answer_with, server, [(0, rcode) for rcode in rcodes])
+            answer = asyncio.run(ask(IPv4Address("10.2.0.8"), ZEN, resolver, clock=Clock()))
+            answering.result()
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.recv(512)
+    assert answer.is_nxdomain is is_nxdomain
+    assert (answer.error is None) is is_nxdomain
+
+
+def answer_with(server: socket.socket, replies: Sequence[tuple[int, int]]) -> None:
+    """Answer a question a reply: a mask that spoils its id, and a response code."""
+    for mask, rcode in replies:
         wire, peer = server.recvfrom(512)
-        server.sendto(bytes([wire[0] ^ 0xFF, wire[1], 0x80, 3]) + wire[4:], peer)
+        server.sendto(bytes([wire[0] ^ mask, wire[1], 0x80, rcode]) + wire[4:], peer)
 
 
 def test_a_sweep_without_a_resolver_names_the_setting() -> None:

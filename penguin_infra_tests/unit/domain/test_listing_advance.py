@@ -198,6 +198,14 @@ def test_a_clean_answer_after_answers_with_fewer_codes_is_only_the_first_clean_o
     assert state.codes == (PBL,)
 
 
+def test_hits_with_other_codes_do_not_count_as_clean() -> None:
+    others = [look(100, XBL, ttl=9000), look(200, XBL, ttl=9000)]
+    state, _ = after(*others, look(3800), state=LISTED)
+    assert state.codes == (SBL,)
+    assert state.clean_streak is not None
+    assert state.clean_streak.answers == 1
+
+
 def test_a_code_whose_severity_the_catalogue_changed_takes_the_new_one() -> None:
     softer = ListedCode(SBL.code, "SBL", Severity.LOW)
     at = START + timedelta(seconds=100)
