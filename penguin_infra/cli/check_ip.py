@@ -84,25 +84,27 @@ def _as_json(one: SweptObservation, blacklist: Blacklist) -> dict[str, Any]:
 
 def _print_table(found: Sequence[SweptObservation], by_zone: dict[str, Blacklist]) -> None:
     console = Console()
-    table = Table("List", "Verdict", "Severity", "What it says", "To get off it")
-    for one in found:
+    table = Table("List", "Verdict", "Severity", "What it says")
+    ways_off = []
+    # Listings first: they are what one looks for.
+    for one in sorted(found, key=lambda one: one.verdict is not Verdict.LISTED):
         seen, blacklist = one.observation, by_zone[one.zone]
         says = [f"{code.code} {code.meaning}" for code in seen.codes] + ([seen.reason] if seen.reason else [])
-        off = (blacklist.delist_url(one.address), blacklist.delist_note) if one.verdict is Verdict.LISTED else ()
-        table.add_row(
-            blacklist.name,
-            f"[{_STYLES[one.verdict]}]{one.verdict}[/]",
-            seen.severity or "",
-            escape("\n".join(says)),
-            "\n".join(text for text in off if text),
-        )
+        verdict = f"[{_STYLES[one.verdict]}]{one.verdict}[/]"
+        table.add_row(blacklist.name, verdict, seen.severity or "", escape("\n".join(says)))
+        if one.verdict is Verdict.LISTED:
+            way_off = [text for text in (blacklist.delist_url(one.address), blacklist.delist_note) if text]
+            ways_off.append(f"To get off {blacklist.name}: {' '.join(way_off) or 'no documented way'}")
     console.print(table)
+    # Below the table, whole and on a line each, so that a link can be followed or copied.
+    for way in dict.fromkeys(ways_off):
+        console.print(way, soft_wrap=True)
     verdicts = [one.verdict for one in found]
     if Verdict.LISTED in verdicts:
-        console.print("Seen, not confirmed: this was a single look. Look again once its answer has expired.")
+        print("Seen, not confirmed: this was a single look. Look again once its answer has expired.")
     unknown = sum(verdict in (Verdict.ERROR, Verdict.UNRECOGNISED) for verdict in verdicts)
     if unknown:
-        console.print(f"{unknown} of {len(verdicts)} looks say nothing about the address, neither good nor bad.")
+        print(f"{unknown} of {len(verdicts)} looks say nothing about the address, neither good nor bad.")
 
 
 def _refuse(problem: str) -> NoReturn:

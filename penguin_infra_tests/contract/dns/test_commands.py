@@ -26,7 +26,6 @@ def run(
     monkeypatch.setenv("PENGUIN_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("PENGUIN_RESOLVERS", str(lab_dns.resolver))
     monkeypatch.setenv("PENGUIN_LAB_DNS_PORT", str(lab_dns.port))
-    monkeypatch.setenv("COLUMNS", "200")
     settings.cache_clear()
     yield lambda command, *arguments: CliRunner().invoke(command, list(arguments))
     settings.cache_clear()
