@@ -1,4 +1,4 @@
-"""`python -m penguin_infra`: the same as the command `penguin-infra`, for processes that know only their interpreter."""
+"""`python -m penguin_infra`: the command `penguin-infra`, for processes that know only their interpreter."""
 
 from penguin_infra.cli.main import app
 
