@@ -18,6 +18,18 @@ from penguin_infra.settings import FLEET_ENV_FILE, Settings
 
 LOOPBACK = "127.0.0.1"
 
+_LAB_POLICY = """\
+# The lab's limits, where they differ from the defaults. Yours to change; `penguin-infra up` reads it when it starts.
+
+[blacklists]
+# An hour of clean answers ends a listing; a lab is watched, and its lists lie to nobody.
+clean_span_seconds = 60
+
+[provisioning]
+# The lab's instances boot in seconds.
+poll_seconds = 2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
@@ -96,6 +108,8 @@ def build_fleet_env(
             # The real lists must never be asked about the lab's made-up addresses.
             "PENGUIN_RESOLVERS": f"{LOOPBACK}:{user_settings.lab_dns_port}",
         }
+        if "policy_file" not in user_settings.model_fields_set:
+            values["PENGUIN_POLICY_FILE"] = str(lab_policy_file(user_settings.home))
         if "sweep_cron" not in user_settings.model_fields_set:
             values["PENGUIN_SWEEP_CRON"] = "* * * * *"  # a lab is watched: five minutes are long
     return values
@@ -115,6 +129,19 @@ def build_process_env(plan: FleetPlan, fleet_env: Mapping[str, str]) -> dict[str
 def dagster_url(url: str) -> str:
     """Name the driver that dagster-postgres brings: a bare address means another one to SQLAlchemy 2.1."""
     return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def lab_policy_file(home: Path) -> Path:
+    """Return the file with the lab's policy."""
+    return home / "lab" / "policy.toml"
+
+
+def write_lab_policy(home: Path) -> None:
+    """Write the lab's policy, unless it is there: its user may change it."""
+    path = lab_policy_file(home)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(_LAB_POLICY, encoding="utf-8")
 
 
 def write_fleet_env(home: Path, values: Mapping[str, str]) -> None:

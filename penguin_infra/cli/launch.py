@@ -14,6 +14,7 @@ from penguin_infra.cli.fleet_env import (
     plan_fleet,
     read_fleet_env,
     write_fleet_env,
+    write_lab_policy,
 )
 from penguin_infra.cli.ports import require_free_ports
 from penguin_infra.cli.programs import DEFINITIONS_MODULE, dagster_home, list_ports, list_programs, write_dagster_files
@@ -74,6 +75,8 @@ class Fleet:
         embedded_urls = self._start_postgres(plan) if plan.is_embedded else None
         fleet_env = build_fleet_env(plan, known, earlier, embedded_urls)
         write_fleet_env(known.home, fleet_env)
+        if plan.is_lab:
+            write_lab_policy(known.home)
         # From here on this process is told the same as the programs it starts.
         os.environ.update(build_process_env(plan, fleet_env))
         os.environ.update(

@@ -31,6 +31,7 @@ from penguin_infra.hostwind.provider import ProviderUnavailable
 from penguin_infra.operations.plan_actions import plan_actions
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
+from penguin_infra.operations.resume_node import check_resumable
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import listings, nodes, steps
 from penguin_infra.store.tables import AnyRow
@@ -181,7 +182,10 @@ def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool,
     fleet = wire()
     with transaction(fleet) as connection:
         node = nodes.find_node(connection, name)
-    _check_possible(node, kind)
+        if kind is ActionKind.PAUSE:
+            next_status(node.status, NodeEvent.PAUSED)
+        else:
+            check_resumable(connection, node)
     if dry_run:
         console.print(f"Would {kind} {node.label} ({node.status}): {escape(reason)}")
         return
@@ -197,13 +201,6 @@ def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool,
         console.print(f"Planned: {kind} {node.label} (action {plan.action_ids[0]}).")
     if wait:
         _await_action(fleet, plan.action_ids[0])
-
-
-def _check_possible(node: Node, kind: ActionKind) -> None:
-    if kind is ActionKind.PAUSE:
-        next_status(node.status, NodeEvent.PAUSED)
-    elif node.status is not NodeStatus.PAUSED:
-        stop(f"{node.label} is {node.status}; only a paused node can be resumed")
 
 
 def _price(fleet: Wiring, plan: str) -> str:

@@ -22,6 +22,7 @@ from penguin_infra.dnsbl.catalogue import CatalogueError
 from penguin_infra.domain.actions import PERSON_PREFIX
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.hostwind.provider import ProviderError
+from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.operations.request_nodes import BadRequest
 from penguin_infra.policy_file import PolicyFileError
 from penguin_infra.settings import SettingsError, settings
@@ -31,6 +32,7 @@ from penguin_infra.wiring import NotConfigured, Wiring
 
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     BadRequest,
+    CannotAct,
     CatalogueError,
     DatabaseError,
     IllegalTransition,
@@ -127,4 +129,6 @@ def as_text(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list | tuple):
+        return " ".join(map(as_text, value))
     return str(value).replace("[", "\\[")

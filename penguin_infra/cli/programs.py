@@ -6,7 +6,6 @@ Who starts and watches them is `supervision.py`.
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,15 @@ PORT_SETTINGS = {
 }
 LAB_PORT_SETTINGS = {"PENGUIN_LAB_HOSTWIND_PORT": "lab_hostwind_port", "PENGUIN_LAB_DNS_PORT": "lab_dns_port"}
 
+
+# Not in the repository's file: `dagster definitions validate` reads that one too, with no database about.
+# The URL must be postgresql+psycopg2://; a bare postgresql:// means psycopg 3 to SQLAlchemy 2.1.
+_STORAGE = """
+storage:
+  postgres:
+    postgres_url:
+      env: PENGUIN_DAGSTER_DATABASE_URL
+"""
 
 _LOG_BYTES = 5_000_000
 _LOG_BACKUPS = 2
@@ -96,7 +104,7 @@ def workspace_file(home: Path) -> Path:
 
 
 def write_dagster_files(known: Settings) -> None:
-    """Fill DAGSTER_HOME: the repository's `dagster.yaml`, and the address of the code server.
+    """Fill DAGSTER_HOME: the repository's `dagster.yaml` with the storage, and the address of the code server.
 
     Errors: `DagsterConfigMissing`.
     """
@@ -105,7 +113,7 @@ def write_dagster_files(known: Settings) -> None:
         raise DagsterConfigMissing(f"{source} is missing: run from a clone of the repository (`pip install -e .`)")
     folder = dagster_home(known.home)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    shutil.copyfile(source, folder / "dagster.yaml")
+    (folder / "dagster.yaml").write_text(source.read_text(encoding="utf-8") + _STORAGE, encoding="utf-8")
     server = {"host": LOOPBACK, "port": known.code_server_port, "location_name": CODE_LOCATION}
     # JSON is YAML too.
     workspace_file(known.home).write_text(json.dumps({"load_from": [{"grpc_server": server}]}, indent=2) + "\n")

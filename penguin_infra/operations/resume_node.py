@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from penguin_infra.domain.lifecycle import return_event
-from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
+from penguin_infra.domain.node import SENDING_STATUSES, Node, NodeStatus
 from penguin_infra.domain.policies import pause_listed
 from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.store import listings, nodes
@@ -17,15 +17,7 @@ def resume_node(connection: Connection, action: Action, now: datetime) -> str:
     node = nodes.get_node(connection, action.node_id)
     if node.status in SENDING_STATUSES:
         return f"{node.label} is {node.status} already"
-    if node.status is not NodeStatus.PAUSED:
-        raise CannotAct(f"{node.label} is {node.status}; only a paused node can be resumed")
-    blocking = pause_listed.pausing_listings(listings.open_listings(connection, action.node_id))
-    if blocking:
-        zones = ", ".join(listing.zone for listing in blocking)
-        raise CannotAct(
-            f"{node.ip_address} is still listed by {zones}: see `penguin-infra check-ip {node.ip_address}` for how to "
-            "be delisted; the event closes after three clean sweeps"
-        )
+    check_resumable(connection, node)
     target = nodes.apply_event(
         connection,
         action.node_id,
@@ -37,3 +29,15 @@ def resume_node(connection: Connection, action: Action, now: datetime) -> str:
         run_id=action.run_id,
     )
     return f"{node.label} is {target} again"
+
+
+def check_resumable(connection: Connection, node: Node) -> None:
+    """Raise `CannotAct` where the node is not paused, or would be paused again at once."""
+    if node.status is not NodeStatus.PAUSED:
+        raise CannotAct(f"{node.label} is {node.status}; only a paused node can be resumed")
+    if blocking := pause_listed.pausing_listings(listings.open_listings(connection, node.node_id)):
+        zones = ", ".join(listing.zone for listing in blocking)
+        raise CannotAct(
+            f"{node.ip_address} is still listed by {zones}: `penguin-infra check-ip {node.ip_address}` shows how "
+            "to get off; the event closes by itself after enough clean sweeps"
+        )

@@ -1,5 +1,6 @@
 """How a batch job carries out its kind of action and shows the outcomes, node by node."""
 
+import dagster as dg
 from dagster import OpExecutionContext
 
 from penguin_infra.defs.tables import markdown_table
@@ -16,13 +17,20 @@ def run_batch(context: OpExecutionContext, fleet: Wiring, kind: ActionKind, act:
     for outcome in outcomes:
         is_good = outcome.status is ActionStatus.SUCCEEDED
         (context.log.info if is_good else context.log.error)(f"{outcome.status}: {outcome.text}")
-    context.add_output_metadata(
-        {
-            "actions": len(outcomes),
-            "failed": sum(outcome.status is not ActionStatus.SUCCEEDED for outcome in outcomes),
-            "outcomes": markdown_table(
-                ["node", "outcome", "what", "why", "action"],
-                [(one.action.label, one.status, one.text, one.action.reason, one.action.action_id) for one in outcomes],
-            ),
-        }
-    )
+    failed = [outcome for outcome in outcomes if outcome.status is not ActionStatus.SUCCEEDED]
+    metadata: dict[str, int | dg.MarkdownMetadataValue] = {
+        "actions": len(outcomes),
+        "failed": len(failed),
+        "outcomes": markdown_table(
+            ["node", "outcome", "what", "why", "action"],
+            [(one.action.label, one.status, one.text, one.action.reason, one.action.action_id) for one in outcomes],
+        ),
+    }
+    if failed:
+        # The ledger has every outcome; a red run makes people look.
+        raise dg.Failure(
+            f"{len(failed)} of {len(outcomes)} failed; the first: {failed[0].action.label}: {failed[0].text}",
+            metadata=metadata,
+            allow_retries=False,
+        )
+    context.add_output_metadata(metadata)
