@@ -1,0 +1,27 @@
+"""The store's tests run on both servers: the newest (the wheel's) and the oldest that is supported (Debian's)."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from penguin_infra_tests.conftest import Databases, fresh_engine
+
+
+@pytest.fixture(params=["databases", "debian_databases"], ids=["newest server", "oldest server"])
+def server(request: pytest.FixtureRequest) -> Databases:
+    """Each of the servers in turn."""
+    found: Databases = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def engine(server: Databases) -> Iterator[Engine]:
+    """A fresh, migrated database on each server."""
+    yield from fresh_engine(server)
+
+
+@pytest.fixture
+def empty_engine(server: Databases) -> Iterator[Engine]:
+    """An empty database on each server."""
+    yield from fresh_engine(server, is_migrated=False)
