@@ -1,0 +1,67 @@
+# One command for each thing a developer does; `make` alone lists them.
+# Paths are relative and programs run as `.venv/bin/python -m ...`: a folder with spaces in its name breaks neither.
+
+.DEFAULT_GOAL := help
+.ONESHELL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+WORKERS ?= 2
+
+.PHONY: help environment up down status test check format bench clean
+
+help: ## Print what each target does
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+# The stamp holds the checksum of what it was made from, and is written last: an interrupted environment has none.
+environment: ## Make .venv from requirements.lock (instant when it is up to date)
+	@wanted=$$(cat requirements.lock pyproject.toml | cksum)
+	if [ "$$(cat $(VENV)/made-from 2>/dev/null)" = "$$wanted $$PWD" ] && [ -x $(VENV)/bin/python ]; then exit 0; fi
+	for python in $${PYTHON:-python3.11 python3.12 python3}; do
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then found=$$python; break; fi
+	done
+	if [ -z "$${found:-}" ]; then
+	  echo "No Python 3.11 or 3.12 found$${PYTHON:+ at PYTHON=$$PYTHON}: install one (Debian: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python3.12" >&2; exit 1
+	fi
+	version=$$("$$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then
+	  echo "Python $$version has no venv module: apt-get install python$$version-venv" >&2; exit 1
+	fi
+	echo "Making $(VENV) with Python $$version: half a minute"
+	rm -rf $(VENV)
+	"$$found" -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	echo "$$wanted $$PWD" > $(VENV)/made-from
+
+up: environment ## Run the whole fleet on this machine; Ctrl-C ends it
+	@exec $(RUN) penguin_infra up
+
+down: environment ## End everything that `make up` started
+	@$(RUN) penguin_infra down
+
+status: environment ## Show what runs where
+	@$(RUN) penguin_infra status
+
+test: environment ## Run all tests (WORKERS=2; ARGS="-k word" to choose)
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: environment ## Lint, formatting, types, import contracts
+	@$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(VENV)/bin/python -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+format: environment ## Format the code
+	@$(RUN) ruff format
+	$(RUN) ruff check --fix
+
+bench: environment ## Measure against the budgets and print a table
+	@$(RUN) penguin_infra_tests.benchmarks
+
+clean: ## End the fleet, then remove .venv, .penguin and caches
+	@if [ -f $(VENV)/made-from ]; then $(RUN) penguin_infra down; fi
+	rm -rf $(VENV) .penguin .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
