@@ -97,12 +97,15 @@ class Wiring:
         )
         if url is None or key is None or secret is None:
             raise NotConfigured("no provider: set HOSTWIND_API_URL, HOSTWIND_API_KEY and HOSTWIND_API_SECRET")
-        return RestProvider(
-            url=str(url),
-            key=key.get_secret_value(),
-            secret=secret.get_secret_value(),
-            requests_per_second=self.settings.hostwind_requests_per_second,
-        )
+        try:
+            return RestProvider(
+                url=str(url),
+                key=key.get_secret_value(),
+                secret=secret.get_secret_value(),
+                requests_per_second=self.settings.hostwind_requests_per_second,
+            )
+        except ValueError as error:
+            raise NotConfigured(str(error)) from None
 
     def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
         """A sweep of the fleet's addresses; `say` hears of its progress."""

@@ -17,6 +17,7 @@ from penguin_infra.domain.listing import ListedCode
 from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zone, remove_listing, set_fault
 from penguin_infra.lab.dns_server import serve_dns
 from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, LabDnsError
+from penguin_infra.policy_file import PolicyFileError, read_policy
 from penguin_infra.settings import Settings, SettingsError, settings
 
 app = typer.Typer(help="Make things happen in the lab's blacklists.", no_args_is_help=True)
@@ -80,7 +81,7 @@ def list_ip(
     except LabDnsError as error:
         _refuse(error)
     print(f"{address} is on {blacklist.name} now: {listed.code}, {listed.meaning} (severity {listed.severity}).")
-    print("Next: one sweep suspects it; a later one, past the answer's TTL, confirms it.")
+    print("Next: the coming sweep suspects it, asks again past the answer's TTL, and confirms it.")
     print(f"Look now with `penguin-infra check-ip {address}`; undo with `penguin-infra lab delist-ip {address}`.")
 
 
@@ -104,7 +105,7 @@ def delist_ip(
         print(f"{address} was not listed{f' on {only}' if only else ''}: nothing to do.")
         return
     print(f"{address} is off {', '.join(one.zone for one in held)}.")
-    print("Next: a listing that was confirmed ends after 3 clean answers over at least an hour.")
+    print(_how_a_listing_ends())
 
 
 @app.command("listings")
@@ -150,6 +151,17 @@ def break_list(
     print(f"{blacklist.name} fails now: {mode}.")
     print("Next: its test points fail, so it is quarantined: its answers neither list nor clear anybody.")
     print(f"Mend it with `penguin-infra lab break-list {blacklist.zone} --mode none`.")
+
+
+def _how_a_listing_ends() -> str:
+    try:
+        limits = read_policy(_settings().policy_file).listing
+    except PolicyFileError as error:
+        _refuse(error)
+    return (
+        f"Next: a confirmed listing ends after {limits.clean_answers_to_delist} clean answers over at least "
+        f"{limits.clean_span_seconds} s; then `penguin-infra nodes resume` brings the node back."
+    )
 
 
 def _listings() -> list[LabListing]:
