@@ -127,7 +127,8 @@ def _field(fields: Mapping[str, object], name: str, read: Callable[[object], T],
     try:
         return read(fields[name])
     except (TypeError, ValueError, InvalidOperation, AddressValueError):
-        raise NotTheContract(f"{what} has a field `{name}` that cannot be read: {fields[name]!r:.80}") from None
+        # Not cut here: the transport redacts first, and half a secret could not be recognised.
+        raise NotTheContract(f"{what} has a field `{name}` that cannot be read: {fields[name]!r}") from None
 
 
 def _text(value: object) -> str:

@@ -6,17 +6,15 @@ only where it can change nothing: a GET, a DELETE, and any request that surely w
 
 import json
 import random
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import quote
 
 import httpx
 import stamina
 from pyrate_limiter import Limiter, Rate
 
+from penguin_infra.hostwind.credentials import bare_url, redactor
 from penguin_infra.hostwind.provider import (
     OutcomeUnknown,
     ProviderAuthFailed,
@@ -60,8 +58,8 @@ class RestTransport:
         first_wait_seconds: float,
         longest_wait_seconds: float,
     ) -> None:
-        self.url = _bare_url(url)
-        self.redact = _redactor(key, secret)
+        self.url = bare_url(url)
+        self.redact = redactor(key, secret)
         self._requests_per_second = requests_per_second
         self._attempts = attempts
         self._first_wait_seconds = first_wait_seconds
@@ -215,38 +213,6 @@ class RestTransport:
     def _excerpt(self, text: str, longest: int) -> str:
         # Redacted before it is cut: half a secret is a secret too.
         return self.redact(text)[:longest]
-
-
-def _bare_url(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None)
-    except httpx.InvalidURL:
-        raise ValueError("HOSTWIND_API_URL is not a URL") from None
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ValueError("HOSTWIND_API_URL must begin with https:// and name a host")
-    if parsed.scheme == "http" and not _is_loopback(parsed.host):
-        raise ValueError(f"HOSTWIND_API_URL must begin with https://: {parsed.host} would get the credentials in clear")
-    return parsed
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _redactor(key: str, secret: str) -> Callable[[str], str]:
-    # A closure, not an attribute: nothing that prints an object's fields can print the credentials.
-    basic = b64encode(f"{key}:{secret}".encode()).decode()
-    hidden = sorted({basic, key, secret, quote(key, safe=""), quote(secret, safe="")} - {""}, key=len, reverse=True)
-
-    def redact(text: str) -> str:
-        for value in hidden:
-            text = text.replace(value, "[redacted]")
-        return text
-
-    return redact
 
 
 def _parse(response: httpx.Response) -> tuple[bool, object]:

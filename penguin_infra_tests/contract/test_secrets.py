@@ -13,7 +13,9 @@ from penguin_infra_tests.contract.conftest import Connect
 from penguin_infra_tests.contract.scripted_server import Answer, Asked, scripted_server
 from penguin_infra_tests.simulator_process import KEY, SECRET, SimulatorProcess, free_port
 
-HIDDEN = (KEY, SECRET, b64encode(f"{KEY}:{SECRET}".encode()).decode(), "user-in-the-url", "password-in-the-url")
+BASIC = b64encode(f"{KEY}:{SECRET}".encode()).decode()
+# Their beginnings: half a secret is a secret too.
+HIDDEN = (KEY[:7], SECRET[:10], BASIC[:12], "user-in-the-url", "password-in-the-url")
 
 
 def everything_said_of(error: BaseException | None) -> str:
@@ -81,7 +83,7 @@ def test_an_echo_of_the_credentials_is_redacted(
     def echo(asked: Asked) -> Answer:
         basic = asked.headers["authorization"].removeprefix("Basic ")
         # So placed that a cut at 80 characters would leave half a secret.
-        text = f"{basic} {b64decode(basic).decode()} {'x' * (60 - len(SECRET))} {SECRET}"
+        text = f"{'x' * 68}{SECRET} {basic} {b64decode(basic).decode()}"
         error = {"code": f"code_{SECRET}", "message": text}
         return Answer(status, json.dumps({"error": error, "instances": text}) if is_json else text)
 
@@ -89,9 +91,23 @@ def test_an_echo_of_the_credentials_is_redacted(
         assert_nothing_leaks(connect(server.url, attempts=2), caplog, capfd)
 
 
+def test_a_secret_that_is_escaped_in_an_echo_is_redacted(connect: Connect) -> None:
+    awkward = 'half"and\\half\u00e9'
+
+    def echo(asked: Asked) -> Answer:
+        text = b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
+        return Answer(200, json.dumps({"plans": text.removeprefix(f"{KEY}:")}))
+
+    with scripted_server(echo) as server, pytest.raises(ProviderError) as caught:
+        connect(server.url, secret=awkward).list_plans()
+    assert "half" not in str(caught.value)
+    assert "[redacted]" in str(caught.value)
+
+
 def test_an_echo_inside_an_answer_of_the_wrong_shape_is_redacted(
     connect: Connect, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    body = json.dumps({"id": SECRET, "label": KEY, "instances": SECRET, "plans": KEY})
+    # The list's errors name the field's value, after some 110 characters, and are cut at 300.
+    body = json.dumps({"id": SECRET, "label": KEY, "instances": "x" * 67 + SECRET, "plans": "x" * 217 + SECRET})
     with scripted_server(lambda _: Answer(200, body)) as server:
         assert_nothing_leaks(connect(server.url), caplog, capfd)

@@ -103,8 +103,14 @@ def test_unknown_fields_are_ignored(connect: Connect) -> None:
 
 @pytest.mark.parametrize("next_page", [1, 2], ids=["the same page", "the same instances for ever"])
 def test_a_list_without_an_end_is_given_up(connect: Connect, next_page: int) -> None:
-    answer = Answer(200, json.dumps({"instances": [INSTANCE], "next_page": next_page}))
-    with scripted_server(lambda _: answer) as server:
+    asked: list[Asked] = []
+
+    def answer(request: Asked) -> Answer:
+        asked.append(request)
+        # It does end, far too late, so that a client without a guard fails this test instead of hanging in it.
+        return Answer(200, json.dumps({"instances": [INSTANCE], "next_page": next_page if len(asked) < 9 else None}))
+
+    with scripted_server(answer) as server:
         with pytest.raises(ProviderUnavailable, match="has no end"):
             list_all(connect(server.url))
         assert len(server.asked) <= 2
