@@ -35,7 +35,8 @@ _DEFAULTS = Policy()
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # TOML knows inf and nan, which no span and no share can be.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Guardrails(_Section):

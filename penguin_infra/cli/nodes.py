@@ -6,7 +6,7 @@ Asking writes to the ledger; the fleet's sensors and jobs carry it out, so that 
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -16,6 +16,7 @@ from penguin_infra.cli.output import (
     AsJson,
     as_text,
     console,
+    notes,
     person,
     print_json,
     show,
@@ -187,7 +188,10 @@ def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool,
         else:
             check_resumable(connection, node)
     if dry_run:
-        console.print(f"Would {kind} {node.label} ({node.status}): {escape(reason)}")
+        if as_json:
+            print_json({"action_id": None, "node": node.label, "kind": kind})
+        else:
+            console.print(f"Would {kind} {node.label} ({node.status}): {escape(reason)}")
         return
     action = PlannedAction(node.node_id, kind, reason, person(), {"asked_on": "command line"})
     plan = plan_actions(
@@ -207,7 +211,7 @@ def _price(fleet: Wiring, plan: str) -> str:
     try:
         on_offer = {each.plan: each for each in fleet.provider.list_plans()}
     except ProviderUnavailable as error:
-        console.print(f"[yellow]The plan was not checked: {escape(str(error))}[/]")
+        notes.print(f"[yellow]The plan was not checked: {escape(str(error))}[/]")
         return ""
     if plan not in on_offer:
         known = ", ".join(f"{each.plan} ({each.monthly_usd} USD a month)" for each in on_offer.values())
@@ -224,7 +228,7 @@ def _await_nodes(fleet: Wiring, node_ids: Sequence[UUID]) -> None:
                 node = nodes.get_node(connection, node_id)
                 news = _news(node, steps.list_steps(connection, node_id, STEPS))
                 if news != said.get(node_id):
-                    console.print(f"{node.label}: {escape(news)}")
+                    notes.print(f"{node.label}: {escape(news)}")
                     said[node_id] = news
                 if node.status is not NodeStatus.PROVISIONING:
                     waiting.discard(node_id)
@@ -241,7 +245,7 @@ def _news(node: Node, done: Sequence[AnyRow]) -> str:
 
 
 def _await_action(fleet: Wiring, action_id: UUID) -> None:
-    with console.status("waiting for its run"):
+    with notes.status("waiting for its run"):
         while True:
             with transaction(fleet) as connection:
                 row = ledger.find_actions(connection, str(action_id))[0]
@@ -250,8 +254,4 @@ def _await_action(fleet: Wiring, action_id: UUID) -> None:
             time.sleep(_POLL_SECONDS)
     if row.status != ActionStatus.SUCCEEDED:
         stop(f"{row.status}: {row.outcome}")
-    console.print(f"{escape(row.outcome)} (run {row.run_id}).")
-
-
-def _without_slots(node: Node) -> dict[str, Any]:
-    return asdict(node)
+    notes.print(f"{escape(row.outcome)} (run {row.run_id}).")

@@ -51,6 +51,9 @@ R = TypeVar("R")
 # Piped output has no width of its own; 80 columns would cut most cells.
 console = Console(width=None if sys.stdout.isatty() else 180)
 
+# Warnings and progress, beside the result: a script that reads JSON from stdout never meets them.
+notes = Console(stderr=True, width=None if sys.stderr.isatty() else 180)
+
 
 def told_in_words(command: Callable[P, R]) -> Callable[P, R]:
     """Let a command's expected errors end it with one line on stderr and exit code 1."""
@@ -117,10 +120,6 @@ def print_json(value: object) -> None:
     typer.echo(
         json.dumps(value, indent=2, default=lambda item: item.isoformat() if isinstance(item, datetime) else str(item))
     )
-
-
-def _as_json(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def as_text(value: object) -> str:

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
 TABLE_ROWS_SHOWN = 25
 
 
 def table_metadata(table: Table, descriptions: Mapping[str, str]) -> dict[str, object]:
-    """An asset's definition metadata: the table it writes, with the columns that have a description first."""
+    """An asset's definition metadata: the table it writes, and what its columns mean."""
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=str(column.type),
+            type=column.type.compile(dialect=postgresql.dialect()).lower(),
             description=descriptions.get(column.name),
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
         )

@@ -7,8 +7,8 @@ policy's business.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from math import floor
 from uuid import UUID
 
 from penguin_infra.domain.actions import DISRUPTIVE_KINDS, ActionKind, PlannedAction
@@ -36,7 +36,8 @@ class GuardrailLimits:
 
     def disruptions_per_hour(self, fleet_size: int) -> int:
         """Nodes that may be taken out of service in an hour."""
-        return max(1, floor(fleet_size * self.disruption_share_per_hour))
+        # In decimals: 29 % of 100 nodes are 28.999... in floats.
+        return max(1, int(fleet_size * Decimal(str(self.disruption_share_per_hour))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,6 @@ def _refuse(action: PlannedAction, facts: LedgerFacts, limits: GuardrailLimits, 
                 action,
                 Rule.DISRUPTION_BUDGET,
                 f"{facts.disruptions_last_hour} + 1 > {allowance} an hour "
-                f"(max(1, {limits.disruption_share_per_hour:.0%} of {facts.fleet_size} nodes))",
+                f"(max(1, {limits.disruption_share_per_hour * 100:g}% of {facts.fleet_size} nodes))",
             )
     return None

@@ -25,9 +25,9 @@ class NodeStatus(StrEnum):
 SENDING_STATUSES = frozenset({NodeStatus.WARMING, NodeStatus.ACTIVE})
 
 # A label is a DNS label (RFC 1123), short enough that fleet name and id still fit beside it into 63 characters.
-LABEL_PATTERN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?$")
+LABEL_PATTERN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?\Z")
 
-_INSTANCE_LABEL_PATTERN = re.compile(r"^(?P<fleet>[a-z][a-z0-9]*)-(?P<label>.+)-(?P<token>[0-9a-f]{8})$")
+_INSTANCE_LABEL_PATTERN = re.compile(r"^(?P<fleet>[a-z][a-z0-9]*)-(?P<label>.+)-(?P<token>[0-9a-f]{8})\Z")
 
 
 @dataclass(frozen=True, slots=True)

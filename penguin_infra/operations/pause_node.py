@@ -17,7 +17,7 @@ def pause_node(connection: Connection, action: Action, now: datetime) -> str:
     if node.status is NodeStatus.PAUSED:
         return f"{node.label} was paused already"
     if action.requested_by == pause_listed.NAME and not _is_still_wanted(connection, action):
-        return f"the listing of {node.ip_address} ended before the pause; {node.label} stays {node.status}"
+        return f"no listing of {node.ip_address} asks for the pause any more; {node.label} stays {node.status}"
     nodes.apply_event(
         connection,
         action.node_id,

@@ -12,8 +12,8 @@ def prepare_database(fleet_url: URL, dagster_url: URL) -> tuple[str | None, str 
 
     Errors: `DatabaseError`, where the server is not there, too old, or does not let us.
     """
-    for url in (fleet_url, dagster_url.set(drivername="postgresql+psycopg")):
-        _create_missing(url)
+    _create_missing(fleet_url, "PENGUIN_DATABASE_URL")
+    _create_missing(dagster_url.set(drivername="postgresql+psycopg"), "PENGUIN_DAGSTER_DATABASE_URL")
     engine = make_engine(fleet_url)
     try:
         return schema.upgrade(engine)
@@ -23,7 +23,7 @@ def prepare_database(fleet_url: URL, dagster_url: URL) -> tuple[str | None, str 
         engine.dispose()
 
 
-def _create_missing(url: URL) -> None:
+def _create_missing(url: URL, setting: str) -> None:
     engine = make_engine(url)
     try:
         with engine.connect():
@@ -31,7 +31,7 @@ def _create_missing(url: URL) -> None:
     except DBAPIError as error:
         # 3D000: the server is there, the database is not.
         if getattr(error.orig, "sqlstate", None) != "3D000" and f'"{url.database}" does not exist' not in str(error):
-            raise explain(error, url) from None
+            raise explain(error, url, setting=setting) from None
     finally:
         engine.dispose()
     server = make_engine(url.set(database="postgres"))
@@ -45,7 +45,7 @@ def _create_missing(url: URL) -> None:
             cause = str(error.orig).splitlines()[0]
             raise DatabaseError(
                 f"the database {url.database} does not exist and could not be created ({cause}): create it, or name "
-                "another one in PENGUIN_DATABASE_URL or PENGUIN_DAGSTER_DATABASE_URL"
+                f"another one in {setting}"
             ) from None
     finally:
         server.dispose()

@@ -35,7 +35,9 @@ def request_nodes(
         raise BadRequest(f"region: {region!r} is no region's name (dallas, for instance)")
     if not plan.strip():
         raise BadRequest("plan: names no plan (ssd-1, for instance)")
-    labels = iter([label]) if label else _free_labels(nodes.taken_labels(connection, f"node-{region}-"), region)
+    # Shortened, so that a number still fits behind a long name.
+    prefix = f"node-{region[:20]}-"
+    labels = iter([label]) if label else _free_labels(prefix, nodes.taken_labels(connection, prefix))
     ids = [
         nodes.insert_request(
             connection, label=next(labels), region=region, plan=plan, requested_by=requested_by, now=now
@@ -45,5 +47,5 @@ def request_nodes(
     return [nodes.get_node(connection, node_id) for node_id in ids]
 
 
-def _free_labels(taken: set[str], region: str) -> Iterator[str]:
-    return (label for number in count(1) if (label := f"node-{region[:20]}-{number:03}") not in taken)
+def _free_labels(prefix: str, taken: set[str]) -> Iterator[str]:
+    return (label for number in count(1) if (label := f"{prefix}{number:03}") not in taken)

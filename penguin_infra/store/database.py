@@ -28,10 +28,13 @@ def parse_url(url: str, *, setting: str = "PENGUIN_DATABASE_URL") -> URL:
     """Read a PostgreSQL URL and pick psycopg 3 as its driver; `setting` is named when it is none."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a ValueError is a port that is no number
         raise DatabaseError(f"{setting}: not a URL; expected postgresql://user:password@host:port/database") from None
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise DatabaseError(f"{setting}: expected a postgresql:// URL, not {parsed.drivername}://")
+    if "@" in (parsed.host or ""):
+        # What stands before it is a piece of the password, which would end up in messages as the host's name.
+        raise DatabaseError(f"{setting}: write an @ in the user or the password as %40")
     if not parsed.database:
         raise DatabaseError(f"{setting}: names no database; expected postgresql://user:password@host:port/database")
     return parsed.set(drivername="postgresql+psycopg")
@@ -48,12 +51,12 @@ def make_engine(url: URL, *, application_name: str = "penguin-infra", pool_size:
     )
 
 
-def explain(error: DBAPIError, url: URL) -> DatabaseError:
-    """A database error in an operator's words."""
+def explain(error: DBAPIError, url: URL, *, setting: str = "PENGUIN_DATABASE_URL") -> DatabaseError:
+    """A database error in an operator's words; `setting` is where the URL came from."""
     cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
     return DatabaseError(
         f"the database {url.database} at {url.host}:{url.port or 5432} does not serve us: {cause}. "
-        "Is the fleet up (`penguin-infra status`)? With a server of your own, check PENGUIN_DATABASE_URL."
+        "Is the fleet up (`penguin-infra status`)? With a server of your own, check {setting}."
     )
 
 
@@ -97,6 +100,7 @@ class RunLock:
 
     def __init__(self, engine: Engine, run_id: str) -> None:
         self._run_id = run_id
+        self._is_lost = False
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._connection.execute(
             text("SELECT pg_advisory_lock(:class, fleet.run_lock_key(:run_id))"),
@@ -106,17 +110,21 @@ class RunLock:
     def check(self) -> None:
         """Raise `RunLockLost` unless this very session still holds the lock."""
         query = text("SELECT fleet.run_lock_holder(:run_id) = pg_backend_pid()")
-        try:
-            is_held = self._connection.scalar(query, {"run_id": self._run_id})
-        except DBAPIError:
-            is_held = False
-        if not is_held:
+        if not self._is_lost:
+            try:
+                self._is_lost = not self._connection.scalar(query, {"run_id": self._run_id})
+            except DBAPIError:
+                self._is_lost = True
+        if self._is_lost:
             raise RunLockLost(f"run {self._run_id} lost its database session; another run carries its actions on")
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Give the lock back; one that was lost is closed without a word."""
         try:
-            self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            if not self._is_lost:
+                self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
         except DBAPIError:
+            self._is_lost = True
+        if self._is_lost:
             self._connection.invalidate()
         self._connection.close()

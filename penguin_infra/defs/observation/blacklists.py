@@ -25,6 +25,9 @@ from penguin_infra.wiring import Wiring
     metadata=table_metadata(
         ip_blacklist_events,
         {
+            "id": "the event's id",
+            "ip_address": "the listed address",
+            "details": "the codes' meanings, and the answer that confirmed them: addresses, TTL, resolver",
             "node_id": "the node that held the address when it was listed",
             "blacklist_provider": "the list, by its operator's name",
             "zone": "the list's DNS zone",

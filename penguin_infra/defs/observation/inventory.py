@@ -31,8 +31,11 @@ _FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=20), w
         {
             "provider_id": "the provider's id of the instance",
             "label": "its name at the provider; ours begin with the fleet's name and end with the node's token",
+            "region": "the provider's region",
+            "plan": "the provider's plan",
             "status": "in the provider's words: provisioning, running, resizing, stopped, suspended, error",
             "ip_address": "its IPv4 address, once assigned",
+            "created_at": "when the provider created it",
             "seen_at": "when the listing was taken",
         },
     ),
@@ -87,9 +90,13 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
     metadata=table_metadata(
         instance_drift,
         {
+            "id": "the difference's id",
             "kind": "orphan (billed, held by no node), ghost (node without instance), changed_address, changed_plan",
             "node_id": "the node concerned, where one is known",
+            "provider_id": "the instance concerned",
             "detail": "both sides of the difference",
+            "first_seen_at": "when it was first seen",
+            "last_seen_at": "when it was last seen",
             "resolved_at": "when it was first not seen any more; null while it stands",
         },
     ),
