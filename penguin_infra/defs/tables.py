@@ -8,13 +8,15 @@ from sqlalchemy.dialects import postgresql
 
 TABLE_ROWS_SHOWN = 25
 
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+
 
 def table_metadata(table: Table, descriptions: Mapping[str, str]) -> dict[str, object]:
     """An asset's definition metadata: the table it writes, and what its columns mean."""
     columns = [
         dg.TableColumn(
             name=column.name,
-            type=column.type.compile(dialect=postgresql.dialect()).lower(),
+            type=column.type.compile(dialect=_POSTGRESQL).lower(),
             description=descriptions.get(column.name),
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
         )
