@@ -56,7 +56,7 @@ def explain(error: DBAPIError, url: URL, *, setting: str = "PENGUIN_DATABASE_URL
     cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
     return DatabaseError(
         f"the database {url.database} at {url.host}:{url.port or 5432} does not serve us: {cause}. "
-        "Is the fleet up (`penguin-infra status`)? With a server of your own, check {setting}."
+        f"Is the fleet up (`penguin-infra status`)? With a server of your own, check {setting}."
     )
 
 
