@@ -88,8 +88,13 @@ class Wiring:
     def provider(self) -> NodeProvider:
         """The VPS provider; raises `NotConfigured` without credentials."""
         # httpx and its retries take a while to import, and a sensor's process needs neither.
+        import stamina  # noqa: PLC0415
+        from stamina.instrumentation import LoggingOnRetryHook  # noqa: PLC0415
+
         from penguin_infra.hostwind.rest import RestProvider  # noqa: PLC0415
 
+        # Dagster brings structlog, to which stamina would print on stdout, into the midst of a command's JSON.
+        stamina.instrumentation.set_on_retry_hooks([LoggingOnRetryHook])
         url, key, secret = (
             self.settings.hostwind_api_url,
             self.settings.hostwind_api_key,
