@@ -108,10 +108,11 @@ def build_fleet_env(
             # The real lists must never be asked about the lab's made-up addresses.
             "PENGUIN_RESOLVERS": f"{LOOPBACK}:{user_settings.lab_dns_port}",
         }
-        if "policy_file" not in user_settings.model_fields_set:
+        if user_settings.policy_file in (None, lab_policy_file(user_settings.home)):
             values["PENGUIN_POLICY_FILE"] = str(lab_policy_file(user_settings.home))
-        if "sweep_cron" not in user_settings.model_fields_set:
-            values["PENGUIN_SWEEP_CRON"] = "* * * * *"  # a lab is watched: five minutes are long
+        every_minute = "* * * * *"  # a lab is watched: five minutes are long
+        if "sweep_cron" not in user_settings.model_fields_set or user_settings.sweep_cron == every_minute:
+            values["PENGUIN_SWEEP_CRON"] = every_minute
     return values
 
 

@@ -1,7 +1,8 @@
 """The order in which a fleet comes up and goes down on this machine; what the commands print stands in `fleet.py`."""
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 
@@ -16,8 +17,16 @@ from penguin_infra.cli.fleet_env import (
     write_fleet_env,
     write_lab_policy,
 )
+from penguin_infra.cli.orphaned_runs import cancel_orphaned_runs
 from penguin_infra.cli.ports import require_free_ports
-from penguin_infra.cli.programs import DEFINITIONS_MODULE, dagster_home, list_ports, list_programs, write_dagster_files
+from penguin_infra.cli.programs import (
+    DEFINITIONS_MODULE,
+    Program,
+    dagster_home,
+    list_ports,
+    list_programs,
+    write_dagster_files,
+)
 from penguin_infra.cli.readiness import StopWished, await_condition, does_ui_answer, is_port_open
 from penguin_infra.cli.stop_signals import StopSignals
 from penguin_infra.cli.supervision import Supervision
@@ -95,6 +104,11 @@ class Fleet:
             "database": "embedded PostgreSQL" if plan.is_embedded else "PENGUIN_DATABASE_URL",
             "ui": f"http://127.0.0.1:{known.ui_port}",
         }
+        self._start_programs(programs, facts, stop)
+
+    def _start_programs(self, programs: Sequence[Program], facts: dict[str, str], stop: StopSignals) -> None:
+        known = self._user_settings
+        started_at = time.time()
         self.supervision.start(programs, known.supervisor_port, facts)
         for program in programs:
             if not program.waits_for_code_server:
@@ -104,6 +118,8 @@ class Fleet:
             if program.waits_for_code_server:
                 self.supervision.start_program(program.name)
         self._await("the UI", lambda: does_ui_answer(known.ui_port), stop)
+        if orphans := cancel_orphaned_runs(known.ui_port, started_at):
+            self._console.print(f"Marked {orphans} runs as cancelled: their processes died with an earlier fleet.")
         self._await("every program", lambda: all(state.is_running for state in self.supervision.states()), stop)
 
     def _start_postgres(self, plan: FleetPlan) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Waiting for the fleet's programs until the UI answers, and telling early when one of them cannot live."""
 
+import re
 import socket
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from penguin_infra.cli.supervision import Supervision
 
 _LOCATIONS = """{ workspaceOrError { __typename ... on PythonError { message } ... on Workspace { locationEntries {
     name loadStatus locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 180.0
 # In seconds spent waiting for another try: the first three tries of a program that cannot live.
@@ -79,7 +81,9 @@ def await_condition(
 
 
 def last_words(supervision: Supervision, name: str) -> str:
-    """Return the last line of a program's log, and where to read on."""
+    """Return what a program's log said last, the error rather than what surrounds it, and where to read on."""
     log = supervision.log_file(name)
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
-    return f"its log ends with: {lines[-1].strip() if lines else 'nothing'} (see {log})"
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()] if log.exists() else []
+    said = [line for line in lines if line][-40:]
+    errors = [line for line in said if _ERROR.match(line)]
+    return f"its log says: {(errors or said or ['nothing'])[-1]} (see {log})"
