@@ -173,10 +173,14 @@ def open_events(connection: Connection) -> Sequence[AnyRow]:
 
 def freeze_list(connection: Connection, zone: str, *, reason: str, now: datetime) -> bool:
     """Stop a list from pausing anybody until a person lifts it; False where it was frozen already."""
-    result = connection.execute(
-        upsert(blacklist_freezes).values(zone=zone, reason=reason, frozen_at=now).on_conflict_do_nothing()
+    frozen_id = connection.scalar(
+        upsert(blacklist_freezes)
+        .values(zone=zone, reason=reason, frozen_at=now)
+        .on_conflict_do_nothing()
+        # Not `rowcount`: SQLAlchemy keeps none of an insert.
+        .returning(blacklist_freezes.c.id)
     )
-    return result.rowcount > 0
+    return frozen_id is not None
 
 
 def lift_freeze(connection: Connection, zone: str, *, requested_by: str, now: datetime) -> bool:

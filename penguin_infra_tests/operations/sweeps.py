@@ -1,0 +1,67 @@
+"""Sweeps of a test's fleet over the lab's blacklists, by a clock that waits for nobody."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from penguin_infra.dnsbl.catalogue import load_catalogue
+from penguin_infra.dnsbl.questions import fetch_reason
+from penguin_infra.dnsbl.sweep import sweep
+from penguin_infra.domain.listing_limits import DEFAULT_LIMITS, ListingLimits
+from penguin_infra.operations.sweep_blacklists import BlacklistSweep, SweepReport, sweep_blacklists
+from penguin_infra_tests.dns_process import DnsProcess
+from penguin_infra_tests.fleets import NOW
+
+ZEN = "zen.spamhaus.org"
+SPAMCOP = "bl.spamcop.net"
+
+
+def _nothing() -> None:
+    """What happens between two looks unless a test says so."""
+
+
+@dataclass
+class LookingClock:
+    """A millisecond passes at every look at it; `sleep` passes at once, and lets a test act meanwhile."""
+
+    at: datetime = NOW
+    while_asleep: Callable[[], None] = _nothing
+
+    def now(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.while_asleep()
+
+
+@dataclass
+class Sweeps:
+    """How this test's sweeps are made; change the fields between them."""
+
+    engine: Engine
+    lab_dns: DnsProcess
+    zones: Sequence[str] = (ZEN, SPAMCOP)
+    limits: ListingLimits = DEFAULT_LIMITS
+    clock: LookingClock = field(default_factory=LookingClock)
+
+    def sweep(
+        self, *, say: Callable[[str], None] = lambda _words: None, between_looks: Callable[[], None] = _nothing
+    ) -> SweepReport:
+        """One sweep, as the wiring makes it but for the clock."""
+        resolver = self.lab_dns.resolver
+        self.clock.while_asleep = between_looks
+        return sweep_blacklists(
+            BlacklistSweep(
+                engine=self.engine,
+                lists=load_catalogue().select(self.zones),
+                ask=lambda addresses, lists: sweep(addresses, lists, [resolver], clock=self.clock.now),
+                fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist.zone, resolver),
+                limits=self.limits,
+                clock=self.clock,
+                say=say,
+            )
+        )
