@@ -38,6 +38,9 @@ def serve_dns_command(
     """Serve the catalogue's blacklists on loopback until stopped.
 
     Each zone lists its test points and what the other commands put there; listings outlive a restart.
+
+    Example: penguin-infra lab serve-dns --port 4269
+
     Try it: dig @127.0.0.1 -p 4269 2.0.0.127.zen.spamhaus.org
     """
     lists = load_catalogue().select()
@@ -110,7 +113,10 @@ def delist_ip(
 
 @app.command("listings")
 def listings() -> None:
-    """Show every address that the lab lists, and the blacklists that are made to fail."""
+    """Show every address that the lab lists, and the blacklists that are made to fail.
+
+    Example: penguin-infra lab listings
+    """
     console = Console()
     table = Table("Address", "List", "Codes", "Reason")
     try:
