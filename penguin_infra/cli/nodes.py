@@ -222,6 +222,7 @@ def _price(fleet: Wiring, plan: str) -> str:
 def _await_nodes(fleet: Wiring, node_ids: Sequence[UUID]) -> None:
     said: dict[UUID, str] = {}
     waiting = set(node_ids)
+    given_up: list[str] = []
     while waiting:
         with transaction(fleet) as connection:
             for node_id in sorted(waiting):
@@ -232,7 +233,11 @@ def _await_nodes(fleet: Wiring, node_ids: Sequence[UUID]) -> None:
                     said[node_id] = news
                 if node.status is not NodeStatus.PROVISIONING:
                     waiting.discard(node_id)
-        time.sleep(_POLL_SECONDS)
+                if node.status is NodeStatus.DECOMMISSIONED:
+                    given_up.append(node.label)
+        time.sleep(_POLL_SECONDS if waiting else 0)
+    if given_up:
+        stop(f"given up: {', '.join(given_up)}; `penguin-infra nodes show {given_up[0]}` says why")
 
 
 def _news(node: Node, done: Sequence[AnyRow]) -> str:

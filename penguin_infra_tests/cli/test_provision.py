@@ -49,6 +49,23 @@ def test_a_dry_run_names_the_nodes_and_asks_for_none(engine: Engine, run: Run, r
     assert labels(engine) == []
 
 
+def test_waiting_for_a_node_that_is_given_up_ends_as_a_failure(engine: Engine, run: Run) -> None:
+    with engine.begin() as connection:
+        # The database itself gives every request up at once, as a quick run would.
+        connection.exec_driver_sql(
+            """
+            CREATE FUNCTION fleet.give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                NEW.status := 'decommissioned'; RETURN NEW;
+            END $$;
+            CREATE TRIGGER give_up BEFORE INSERT ON fleet.sending_nodes FOR EACH ROW EXECUTE FUNCTION fleet.give_up();
+            """
+        )
+    done = run("nodes", "provision", "--wait")
+    assert done.exit_code == 1
+    assert "node-dallas-001: decommissioned" in done.stderr
+    assert "given up: node-dallas-001; `penguin-infra nodes show node-dallas-001` says why" in done.stderr
+
+
 def test_a_plan_that_is_not_on_offer_is_refused_with_those_that_are(engine: Engine, run: Run) -> None:
     message = failure(run("nodes", "provision", "--plan", "ssd-9"))
     assert "plan: the provider has no 'ssd-9'; it has" in message
