@@ -7,7 +7,7 @@ from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from penguin_infra.domain.actions import ActionKind, ActionStatus, PlannedAction, Verdict
 from penguin_infra.domain.guardrails import Refusal, Rule
@@ -179,9 +179,11 @@ def test_two_runs_that_claim_at_once_share_no_action(engine: Engine) -> None:
 
 def test_a_run_leaves_what_another_is_just_taking(engine: Engine) -> None:
     plan(engine, add_nodes(engine, 2))
-    with engine.begin() as connection:
+    with engine.begin() as connection, engine.begin() as other:
+        # A run that waited for the first one would wait for ever here.
+        other.execute(text("SET LOCAL lock_timeout = '5s'"))
         assert len(ledger.claim_due(connection, PAUSE, new_run(), NOW)) == 2
-        assert claim(engine, new_run()) == []
+        assert ledger.claim_due(other, PAUSE, new_run(), NOW) == []
 
 
 def test_the_facts_for_the_guardrails_are_the_ledgers(engine: Engine) -> None:
