@@ -53,6 +53,7 @@ class Supervision:
         self.directory = home / "supervisor"
         self.logs = home / "logs"
         self._record = self.directory / "fleet.json"
+        self._child: subprocess.Popen[bytes] | None = None
 
     def is_running(self) -> bool:
         """Whether this home's supervisord lives: the process with the remembered pid and this home's mark."""
@@ -60,6 +61,7 @@ class Supervision:
 
     def start(self, programs: Sequence[Program], port: int, facts: Mapping[str, str]) -> None:
         """Start supervisord in this process's environment, all programs stopped; `facts()` will return the facts."""
+        mark = self.mark()
         self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         password = secrets.token_urlsafe(24)
         configuration = self.directory / "supervisord.conf"
@@ -68,9 +70,9 @@ class Supervision:
         )
         # In a session of its own: Ctrl-C in the terminal is for `up`, which then ends everything in order.
         with (self.logs / "supervisord.err").open("w") as errors:
-            process = subprocess.Popen(
+            process = self._child = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
-                env={**os.environ, FLEET_MARK: self.mark()},
+                env={**os.environ, FLEET_MARK: mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -123,13 +125,15 @@ class Supervision:
         process = self._process()
         if process is not None:
             # Each program has its own deadline in the configuration: this one only bounds a supervisord that hangs.
-            try:
-                process.terminate()
-                process.wait(timeout=240)
-            except psutil.TimeoutExpired:
-                process.kill()
-            except psutil.NoSuchProcess:
-                pass
+            deadline = time.monotonic() + 240
+            _signal(process, "terminate")
+            # Not `wait()`: another terminal's `up`, whose child it is, may reap it only after we let it go on.
+            while self._process() is not None:
+                if time.monotonic() > deadline:
+                    _signal(process, "kill")
+                time.sleep(0.1)
+        if self._child is not None:
+            self._child.wait()  # else it stays a zombie of this process
         return self.end_leftovers()
 
     def end_leftovers(self) -> int:
