@@ -31,6 +31,8 @@ def pause() -> None:
 
 @dg.sensor(
     job=pause,
+    # Dagster shows no sensor's docstring.
+    description="Plans a pause for each sending node with a confirmed critical or high listing, and runs what is due.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

@@ -51,6 +51,8 @@ def provision() -> None:
 
 @dg.sensor(
     job=provision,
+    # Dagster shows no sensor's docstring.
+    description="Plans a provision for each requested node, and asks for one run a node.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

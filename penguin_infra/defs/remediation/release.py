@@ -34,6 +34,8 @@ def release() -> None:
 
 @dg.sensor(
     job=release,
+    # Dagster shows no sensor's docstring.
+    description="Plans a release for each request that failed for good, and asks for one run a node.",
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )

@@ -29,6 +29,8 @@ def resume() -> None:
 
 @dg.sensor(
     job=resume,
+    # Dagster shows no sensor's docstring.
+    description="Runs the resumptions that persons asked for.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
