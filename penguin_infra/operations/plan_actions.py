@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from penguin_infra.domain.actions import PlannedAction
-from penguin_infra.domain.guardrails import GuardrailLimits, Refusal, judge
+from penguin_infra.domain.guardrails import GuardrailLimits, Refusal, Rule, judge
 from penguin_infra.store import actions as ledger
 
 
@@ -45,5 +45,7 @@ def plan_actions(
         facts = ledger.ledger_facts(connection, now, cool_down_minutes=limits.cool_down_minutes)
         decision = judge(wanted, facts, limits, now)
         action_ids = ledger.insert_planned(connection, decision.allowed, now)
-        newly_refused = ledger.record_refusals(connection, decision.refused, now)
+        # That a policy goes on wanting what is under way is no event: recorded, it would double every action.
+        told = [each for each in decision.refused if each.action.is_by_person or each.rule is not Rule.ONE_OPEN_ACTION]
+        newly_refused = ledger.record_refusals(connection, told, now)
         return Plan(decision.allowed, tuple(action_ids), decision.refused, newly_refused)

@@ -11,6 +11,7 @@ from dagster import DagsterRunStatus, RunRequest, RunsFilter, SensorEvaluationCo
 from sqlalchemy import Connection
 
 from penguin_infra.domain.actions import ActionKind, PlannedAction
+from penguin_infra.domain.guardrails import Refusal, Rule
 from penguin_infra.operations.plan_actions import Plan, plan_actions
 from penguin_infra.operations.recover_actions import Recovery, recover_actions
 from penguin_infra.store import actions as ledger
@@ -122,8 +123,14 @@ def _why_nothing(kind: ActionKind, plan: Plan, recoveries: Sequence[Recovery], w
     said = []
     if waiting:
         said.append(f"{len(waiting)} {kind} waiting for a run that was asked for ({waiting[0].label})")
-    if plan.refused:
-        first = plan.refused[0]
-        said.append(f"{len(plan.refused)} {kind} refused by {first.rule}: {first.explanation}")
+    by_rule: dict[Rule, list[Refusal]] = {}
+    for refusal in plan.refused:
+        by_rule.setdefault(refusal.rule, []).append(refusal)
+    # What is open already is waiting or running, not held back.
+    running = len(by_rule.pop(Rule.ONE_OPEN_ACTION, [])) - len(waiting)
+    if running > 0:
+        said.append(f"{running} {kind} under way or resting")
+    for rule, refusals in by_rule.items():
+        said.append(f"{len(refusals)} {kind} refused by {rule}: {refusals[0].explanation}")
     said += [f"{recovery.action.label}: {recovery.explanation}" for recovery in recoveries[:3]]
     return "; ".join(said) or f"no node needs {kind}"
