@@ -1,0 +1,132 @@
+"""What people and Dagster are told of the pipeline: every asset explains itself, and the cadence is as written here."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from penguin_infra.defs.build import build_definitions
+from penguin_infra.defs.lanes import LANE_TAG
+from penguin_infra.settings import Settings
+from penguin_infra.wiring import Wiring
+
+
+@pytest.fixture(scope="module")
+def bare() -> dg.Definitions:
+    """Definitions of a fleet with neither database nor provider."""
+    return build_definitions(Wiring(Settings(_env_file=None)))
+
+
+@pytest.fixture(scope="module")
+def repository(bare: dg.Definitions) -> dg.RepositoryDefinition:
+    return bare.get_repository_def()
+
+
+def specs(bare: dg.Definitions) -> list[dg.AssetSpec]:
+    return list(bare.resolve_all_asset_specs())
+
+
+def test_every_asset_says_what_it_is_whose_and_how_fresh(bare: dg.Definitions) -> None:
+    silent = {
+        (spec.key.to_user_string(), what)
+        for spec in specs(bare)
+        for what, said in {
+            "docstring": spec.description and len(spec.description) > 100 and "Source:" in spec.description,
+            "readers": spec.description and "Readers:" in spec.description,
+            "owner": spec.owners and all(owner.startswith("team:") for owner in spec.owners),
+            "group": spec.group_name and spec.group_name != "default",
+            "kinds": spec.kinds,
+            "cadence": spec.tags.get("cadence"),
+            "reader": spec.tags.get("reader"),
+            "freshness policy": spec.freshness_policy,
+            "table name": str(spec.metadata.get("dagster/table_name", "")).startswith("penguin.fleet."),
+        }.items()
+        if not said
+    }
+    assert silent == set()
+
+
+def test_every_asset_describes_the_columns_of_its_table(bare: dg.Definitions) -> None:
+    for spec in specs(bare):
+        schema: Any = spec.metadata["dagster/column_schema"]
+        assert all(column.name and column.type for column in schema.columns), spec.key
+        assert any(column.description for column in schema.columns), spec.key
+
+
+def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.RepositoryDefinition) -> None:
+    found = {
+        spec.key.to_user_string(): (spec.group_name, sorted(dep.asset_key.to_user_string() for dep in spec.deps))
+        for spec in specs(bare)
+    }
+    assert found == {
+        "blacklist_status": ("reputation", []),
+        "node_inventory": ("inventory", ["provider_instances"]),
+        "provider_instances": ("inventory", []),
+    }
+    graph = repository.asset_graph
+    checks = {
+        f"{key.asset_key.to_user_string()}:{key.name}": graph.get_check_spec(key) for key in graph.asset_check_keys
+    }
+    assert {name: spec.blocking for name, spec in checks.items()} == {
+        "blacklist_status:lists_are_healthy": False,
+        "blacklist_status:no_list_lists_everybody": True,
+        "node_inventory:no_ghosts": False,
+        "node_inventory:no_orphans": False,
+        "node_inventory:nothing_changed_unasked": False,
+        "provider_instances:listing_is_not_empty": True,
+    }
+    assert all(spec.description for spec in checks.values())
+
+
+def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.RepositoryDefinition) -> None:
+    jobs = {job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    found = {
+        name: (job.run_tags[LANE_TAG], job.run_tags["dagster/priority"], int(job.run_tags["dagster/max_runtime"]))
+        for name, job in jobs.items()
+    }
+    assert found == {
+        "pause": ("urgent", "10", 600),
+        "resume": ("urgent", "10", 600),
+        "provision": ("slow", "-10", 3600),
+        "release": ("slow", "-10", 900),
+        "take_inventory": ("routine", "0", 300),
+        "sweep_blacklists": ("routine", "0", 900),
+    }
+    assert [name for name, job in jobs.items() if not job.description] == []
+
+
+def test_every_run_executes_in_one_process(repository: dg.RepositoryDefinition) -> None:
+    assert {job.executor_def.name for job in repository.get_all_jobs()} == {"in_process"}
+
+
+def test_schedules_are_these_in_utc_and_running(repository: dg.RepositoryDefinition) -> None:
+    found = {
+        schedule.name: (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone, schedule.default_status)
+        for schedule in repository.schedule_defs
+    }
+    running = dg.DefaultScheduleStatus.RUNNING
+    assert found == {
+        "take_inventory_schedule": ("take_inventory", "*/5 * * * *", "UTC", running),
+        "sweep_blacklists_schedule": ("sweep_blacklists", "*/5 * * * *", "UTC", running),
+    }
+
+
+def test_the_sweeps_cadence_is_a_setting() -> None:
+    fleet = Wiring(Settings(_env_file=None, sweep_cron="* * * * *"))
+    schedule = build_definitions(fleet).get_repository_def().get_schedule_def("sweep_blacklists_schedule")
+    assert schedule.cron_schedule == "* * * * *"
+
+
+def test_sensors_are_these_each_with_its_job_and_running(repository: dg.RepositoryDefinition) -> None:
+    found = {
+        sensor.name: (sensor.job_name, sensor.minimum_interval_seconds, sensor.default_status)
+        for sensor in repository.sensor_defs
+    }
+    running = dg.DefaultSensorStatus.RUNNING
+    assert found == {
+        "pause_sensor": ("pause", 5, running),
+        "resume_sensor": ("resume", 5, running),
+        "provision_sensor": ("provision", 5, running),
+        "release_sensor": ("release", 15, running),
+    }
+    assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []
