@@ -18,8 +18,8 @@ ZEN = "zen.spamhaus.org"
 SPAMCOP = "bl.spamcop.net"
 
 
-def _nothing() -> None:
-    """What happens between two looks unless a test says so."""
+def _nothing(*_: object) -> None:
+    """What happens during a sweep unless a test says so."""
 
 
 @dataclass
@@ -49,7 +49,11 @@ class Sweeps:
     clock: LookingClock = field(default_factory=LookingClock)
 
     def sweep(
-        self, *, say: Callable[[str], None] = lambda _words: None, between_looks: Callable[[], None] = _nothing
+        self,
+        *,
+        say: Callable[[str], None] = _nothing,
+        between_looks: Callable[[], None] = _nothing,
+        on_progress: Callable[[int, int], None] = _nothing,
     ) -> SweepReport:
         """One sweep, as the wiring makes it but for the clock."""
         resolver = self.lab_dns.resolver
@@ -58,7 +62,9 @@ class Sweeps:
             BlacklistSweep(
                 engine=self.engine,
                 lists=load_catalogue().select(self.zones),
-                ask=lambda addresses, lists: sweep(addresses, lists, [resolver], clock=self.clock.now),
+                ask=lambda addresses, lists: sweep(
+                    addresses, lists, [resolver], clock=self.clock.now, on_progress=on_progress
+                ),
                 fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist.zone, resolver),
                 limits=self.limits,
                 clock=self.clock,

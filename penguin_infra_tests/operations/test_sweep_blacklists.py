@@ -127,6 +127,23 @@ def test_a_list_that_fails_neither_lists_nor_clears_anybody(
     assert {state.last_error is not None for state in states.values()} == {True}
 
 
+def test_a_list_that_dies_during_the_sweep_is_not_believed(engine: Engine, lab_dns: DnsProcess, sweeps: Sweeps) -> None:
+    add_node(engine, 28)
+    lab_dns.list_ip(str(address(28)), SPAMCOP)
+    sweeps.zones = [SPAMCOP]
+
+    def die_at_the_end(done: int, total: int) -> None:
+        if done == total:
+            lab_dns.break_list(SPAMCOP, Fault.WILDCARD)
+
+    try:
+        report = sweeps.sweep(on_progress=die_at_the_end)
+    finally:
+        lab_dns.break_list(SPAMCOP, Fault.NONE)
+    assert (report.verdicts, report.changes, list(report.quarantined)) == ({"listed": 1}, [], [SPAMCOP])
+    assert events(engine) == []
+
+
 def delist_after(sweeps: Sweeps, lab_dns: DnsProcess, number: int, *, waits: list[int]) -> list[ListingChange]:
     """List the address, delist it at the list, and sweep after each of these seconds; returns what changed."""
     lab_dns.list_ip(str(address(number)), ZEN)
