@@ -3,11 +3,13 @@
 No rule and no SQL stands here, and nothing is opened before it is asked for: definitions load without any of it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Engine
 
@@ -17,6 +19,11 @@ from penguin_infra.operations.sweep_blacklists import BlacklistSweep
 from penguin_infra.policy_file import Policy, read_policy
 from penguin_infra.settings import Settings
 from penguin_infra.store.database import DatabaseError, make_engine, parse_url
+
+if TYPE_CHECKING:
+    from stamina.instrumentation import RetryDetails
+
+logger = logging.getLogger(__name__)
 
 DAGSTER_DATABASE = "dagster"
 
@@ -89,12 +96,11 @@ class Wiring:
         """The VPS provider; raises `NotConfigured` without credentials."""
         # httpx and its retries take a while to import, and a sensor's process needs neither.
         import stamina  # noqa: PLC0415
-        from stamina.instrumentation import LoggingOnRetryHook  # noqa: PLC0415
 
         from penguin_infra.hostwind.rest import RestProvider  # noqa: PLC0415
 
         # Dagster brings structlog, to which stamina would print on stdout, into the midst of a command's JSON.
-        stamina.instrumentation.set_on_retry_hooks([LoggingOnRetryHook])
+        stamina.instrumentation.set_on_retry_hooks([_log_retry])
         url, key, secret = (
             self.settings.hostwind_api_url,
             self.settings.hostwind_api_key,
@@ -128,3 +134,7 @@ class Wiring:
             clock=self.clock,
             say=say,
         )
+
+
+def _log_retry(details: "RetryDetails") -> None:
+    logger.info("%s; trying again in %.1f s", details.caused_by, details.wait_for)

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
 from penguin_infra.cli.keeper import keep
 from penguin_infra.cli.output import AsJson, console, print_json, stop, told_in_words, transaction, wire
+from penguin_infra.hostwind.provider import ProviderUnavailable
 from penguin_infra.operations.prepare_database import prepare_database
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.settings import Settings
@@ -26,9 +28,14 @@ app.command("keep", hidden=True)(keep)
 def prepare(known: Settings) -> None:
     """Make the databases ready for a fleet that comes up; a fresh lab starts with a request for nodes.
 
-    Errors: `DatabaseError`, also where the registry belongs to another provider's nodes.
+    Whatever is set wrong ends it here, in words, rather than later in every tick's log. Errors: `DatabaseError`, also
+    where the registry belongs to another provider's nodes; `PolicyFileError`, `CatalogueError`, `ResolverError`,
+    `ProviderRefused`.
     """
     fleet = Wiring(known)
+    fleet.blacklist_sweep(console.print)
+    if not known.lab:
+        _try_provider(fleet)
     prepare_database(fleet.database_url, fleet.dagster_database_url)
     provider = "the lab" if known.lab else str(known.hostwind_api_url)
     now = fleet.clock.now()
@@ -48,6 +55,14 @@ def prepare(known: Settings) -> None:
                 requested_by="system:lab",
                 now=now,
             )
+
+
+def _try_provider(fleet: Wiring) -> None:
+    try:
+        fleet.provider.list_plans()
+    except ProviderUnavailable as error:
+        # An outage is no reason to leave the fleet that exists alone.
+        console.print(f"[yellow]The provider does not answer now: {escape(str(error))}[/]")
 
 
 @app.command("current")

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from penguin_infra.cli.launch import Fleet, PrepareDatabase
 from penguin_infra.cli.log_stream import LogStream
+from penguin_infra.cli.output import console
 from penguin_infra.cli.ports import PortTaken
 from penguin_infra.cli.programs import DEFINITIONS_MODULE, DagsterConfigMissing
 from penguin_infra.cli.readiness import FleetNotReady, StopWished
@@ -44,7 +45,6 @@ def register(
     definitions_module: str = DEFINITIONS_MODULE,
 ) -> None:
     """Add the commands. `expected_errors` are what `prepare_database` raises with a message meant for people."""
-    console = Console()
     expected: tuple[type[Exception], ...] = _EXPECTED_ERRORS + expected_errors
 
     @app.command()

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from penguin_infra.dnsbl.catalogue import CatalogueError
+from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.domain.actions import PERSON_PREFIX
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.hostwind.provider import ProviderError
@@ -40,6 +41,7 @@ EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     NotConfigured,
     PolicyFileError,
     ProviderError,
+    ResolverError,
     SettingsError,
 )
 
