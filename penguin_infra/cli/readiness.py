@@ -84,6 +84,7 @@ def last_words(supervision: Supervision, name: str) -> str:
     """Return what a program's log said last, the error rather than what surrounds it, and where to read on."""
     log = supervision.log_file(name)
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()] if log.exists() else []
-    said = [line for line in lines if line][-40:]
-    errors = [line for line in said if _ERROR.match(line)]
+    said = [line for line in lines if line][-100:]
+    # Dagster wraps the error that its reader needs into some of its own.
+    errors = sorted((line for line in said if _ERROR.match(line)), key=lambda line: not line.startswith("dagster."))
     return f"its log says: {(errors or said or ['nothing'])[-1]} (see {log})"

@@ -14,6 +14,7 @@ import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Supervision:
         record = {"pid": process.pid, "port": port, "password": password, "ports": ports, "facts": dict(facts)}
         write_private(self._record, json.dumps(record, indent=2) + "\n")
         deadline = time.monotonic() + 20
-        while not self._answers():
+        while process.poll() is not None or not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 said = (self.logs / "supervisord.err").read_text(errors="replace").strip().splitlines()
                 raise SupervisionError(f"supervisord did not start: {said[-1] if said else 'no word'}; see {self.logs}")
@@ -195,12 +196,21 @@ class Supervision:
         record = self._read_record()
         address = f"http://penguin:{record.get('password')}@{LOOPBACK}:{record.get('port')}/RPC2"
         try:
-            with xmlrpc.client.ServerProxy(address) as server:
+            with xmlrpc.client.ServerProxy(address, transport=_ImpatientTransport()) as server:
                 return getattr(server.supervisor, method)(*arguments)
-        except (OSError, xmlrpc.client.ProtocolError):
+        except (OSError, HTTPException, xmlrpc.client.ProtocolError):
             raise SupervisionError(
                 f"supervisord does not answer on port {record.get('port')}: see {self.logs / 'supervisord.log'}"
             ) from None
+
+
+class _ImpatientTransport(xmlrpc.client.Transport):
+    """The library's waits for ever, for instance on a stranger that holds the port and never answers."""
+
+    def make_connection(self, host: Any) -> HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = 5
+        return connection
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
