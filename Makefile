@@ -15,26 +15,30 @@ WORKERS ?= 2
 help: ## Print what each target does
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-# The stamp holds the checksum of what it was made from, and is written last: an interrupted environment has none.
+# Each stamp holds the checksum of what it was made from, and is written last: an interrupted environment has none.
 environment: ## Make .venv from requirements.lock (instant when it is up to date)
-	@wanted=$$(cat requirements.lock pyproject.toml | cksum)
-	if [ "$$(cat $(VENV)/made-from 2>/dev/null)" = "$$wanted $$PWD" ] && [ -x $(VENV)/bin/python ]; then exit 0; fi
-	for python in $${PYTHON:-python3.11 python3.12 python3}; do
-	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then found=$$python; break; fi
-	done
-	if [ -z "$${found:-}" ]; then
-	  echo "No Python 3.11 or 3.12 found$${PYTHON:+ at PYTHON=$$PYTHON}: install one (Debian: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python3.12" >&2; exit 1
+	@locked="$$(cksum < requirements.lock) $$PWD" project="$$(cksum < pyproject.toml)"
+	if [ "$$(cat $(VENV)/made-from 2>/dev/null)" != "$$locked" ] || [ ! -x $(VENV)/bin/python ]; then
+	  for python in $${PYTHON:-python3.11 python3.12 python3}; do
+	    if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then found=$$python; break; fi
+	  done
+	  if [ -z "$${found:-}" ]; then
+	    echo "No Python 3.11 or 3.12 found$${PYTHON:+ at PYTHON=$$PYTHON}: install one (Debian: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python3.12" >&2; exit 1
+	  fi
+	  version=$$("$$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	  if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then
+	    echo "Python $$version has no venv module: apt-get install python$$version-venv" >&2; exit 1
+	  fi
+	  echo "Making $(VENV) with Python $$version: half a minute"
+	  rm -rf $(VENV)
+	  "$$found" -m venv $(VENV)
+	  $(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	  echo "$$locked" > $(VENV)/made-from
 	fi
-	version=$$("$$found" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then
-	  echo "Python $$version has no venv module: apt-get install python$$version-venv" >&2; exit 1
+	if [ "$$(cat $(VENV)/installed-from 2>/dev/null)" != "$$project" ]; then
+	  $(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	  echo "$$project" > $(VENV)/installed-from
 	fi
-	echo "Making $(VENV) with Python $$version: half a minute"
-	rm -rf $(VENV)
-	"$$found" -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	echo "$$wanted $$PWD" > $(VENV)/made-from
 
 up: environment ## Run the whole fleet on this machine; Ctrl-C ends it
 	@exec $(RUN) penguin_infra up
