@@ -1,0 +1,187 @@
+"""A real fleet's processes for tests: code server and daemon as `penguin-infra up` starts them, and their runs.
+
+They are found and ended by a mark in their environment, so that an orphaned run is never left behind.
+"""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psutil
+from sqlalchemy import Engine, text
+
+from penguin_infra.cli.fleet_env import dagster_url
+from penguin_infra.cli.programs import dagster_home, list_programs, write_dagster_files
+from penguin_infra.domain.node import Node, NodeStatus
+from penguin_infra.operations.request_nodes import request_nodes
+from penguin_infra.settings import Settings
+from penguin_infra.store import nodes
+from penguin_infra.wiring import SystemClock
+from penguin_infra_tests.simulator_process import SimulatorProcess, free_port
+
+MARK = "PENGUIN_TEST_FLEET"
+CODE_SERVER, DAEMON = "code-server", "daemon"
+# A busy machine may take its time; only a fleet that hangs takes this long.
+PATIENCE_SECONDS = 120.0
+
+_POLICY = "[provisioning]\npoll_seconds = 0.5\n"
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait for the condition's first true answer and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class FleetProcesses:
+    """The processes of one home; `engine` is the test's own view of the fleet's database."""
+
+    home: Path
+    engine: Engine
+    simulator: SimulatorProcess
+    dagster_database_url: str
+    mark: str = field(default_factory=lambda: uuid4().hex)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir()
+        self._settings = Settings(_env_file=None, home=self.home, code_server_port=free_port())
+        (self.home / "policy.toml").write_text(_POLICY)
+        write_dagster_files(self._settings)
+
+    def start(self, name: str) -> None:
+        """Start the code server or the daemon, as supervisord does."""
+        (program,) = [one for one in list_programs(self._settings, is_lab=False, is_embedded=False) if one.name == name]
+        with (self.home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                program.command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if name == CODE_SERVER:
+            until("the code server serves", self._is_code_server_open)
+
+    def kill(self, name: str) -> None:
+        """As `kill -9` does: what it had started lives on."""
+        self._processes[name].kill()
+        self._processes.pop(name).wait()
+
+    def request(self, node_count: int = 1) -> list[UUID]:
+        with self.engine.begin() as connection:
+            asked = request_nodes(
+                connection,
+                node_count=node_count,
+                region="dallas",
+                plan="ssd-1",
+                requested_by="person:test",
+                now=SystemClock().now(),
+            )
+        return [node.node_id for node in asked]
+
+    def node(self, node_id: UUID) -> Node:
+        with self.engine.connect() as connection:
+            return nodes.get_node(connection, node_id)
+
+    def await_step(self, step: str, *node_ids: UUID) -> tuple[UUID, str]:
+        """Wait until a living run works on this step of one of the nodes; returns the node's and the run's id."""
+        query = text(
+            "SELECT node_id, run_id FROM fleet.provisioning_steps WHERE node_id = ANY(:node_ids) AND step = :step "
+            "AND status = 'running' AND fleet.run_lock_holder(run_id) IS NOT NULL LIMIT 1"
+        )
+
+        def look() -> Any:
+            with self.engine.connect() as connection:
+                return connection.execute(query, {"node_ids": list(node_ids), "step": step}).one_or_none()
+
+        found = until(f"{step} of {node_ids}", look)
+        return found.node_id, found.run_id
+
+    def await_warming(self, *node_ids: UUID) -> None:
+        until("all are warming", lambda: {self.node(each).status for each in node_ids} == {NodeStatus.WARMING})
+
+    def kill_run(self, run_id: str) -> None:
+        """Kill the process whose database session holds the run's lock."""
+        query = text("SELECT client_port FROM pg_stat_activity WHERE pid = fleet.run_lock_holder(:run_id)")
+        port = self._scalar(query, run_id=run_id)
+        (process,) = [one for one in self.living() if port in {each.laddr.port for each in one.net_connections("tcp")}]
+        assert process.pid not in {one.pid for one in self._processes.values()}
+        process.kill()
+        until("the run is gone", lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+    def attempts(self, node_id: UUID) -> int:
+        query = text("SELECT attempt FROM fleet.node_actions WHERE node_id = :node_id AND kind = 'provision'")
+        return int(self._scalar(query, node_id=node_id))
+
+    def instances_ever_made(self, node_id: UUID) -> int:
+        """Deleted ones too: the bill forgets nothing."""
+        lines: Any = self.simulator.bill()["instances"]
+        return sum(line["label"].endswith(node_id.hex[:8]) for line in lines)
+
+    def living(self) -> list[psutil.Process]:
+        """This fleet's processes, whoever their parent is by now."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                is_dead = process.status() == psutil.STATUS_ZOMBIE
+                if not is_dead and process.environ().get(MARK) == self.mark:
+                    found.append(process)
+        return found
+
+    def end(self) -> None:
+        """As a power cut does: code server, daemon, runs and what Dagster started for them, all by `kill -9`."""
+        while left := self.living():
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, timeout=5)
+        for started in self._processes.values():
+            started.wait()
+        self._processes.clear()
+
+    def _scalar(self, query: Any, **parameters: object) -> Any:
+        with self.engine.connect() as connection:
+            return connection.scalar(query, parameters)
+
+    def _is_code_server_open(self) -> bool:
+        assert self._processes[CODE_SERVER].poll() is None, (self.home / f"{CODE_SERVER}.log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._settings.code_server_port)) == 0
+
+    def _environment(self) -> dict[str, str]:
+        foreign = ("PENGUIN_", "HOSTWIND_", "DAGSTER_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        return {
+            **kept,
+            **self.simulator.environment,
+            "PENGUIN_HOME": str(self.home),
+            "DAGSTER_HOME": str(dagster_home(self.home)),
+            "PENGUIN_DATABASE_URL": self.engine.url.render_as_string(hide_password=False),
+            "PENGUIN_DAGSTER_DATABASE_URL": dagster_url(self.dagster_database_url),
+            "PENGUIN_POLICY_FILE": str(self.home / "policy.toml"),
+            # No blacklist is asked from here.
+            "PENGUIN_SWEEP_CRON": "0 0 29 2 *",
+            "PENGUIN_RESOLVERS": "127.0.0.1:9",
+            "HOSTWIND_REQUESTS_PER_SECOND": "50",
+            MARK: self.mark,
+        }
+
+
+@contextmanager
+def running_fleet(fleet: FleetProcesses) -> Iterator[FleetProcesses]:
+    """Both processes for the length of a with statement; nothing is left after it."""
+    try:
+        fleet.start(CODE_SERVER)
+        fleet.start(DAEMON)
+        yield fleet
+    finally:
+        fleet.end()
