@@ -55,7 +55,8 @@ class _Provisioning(_Section):
 
 
 class _Blacklists(_Section):
-    zones: tuple[str, ...] | None = None
+    # None of them would look like a fleet without listings.
+    zones: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     clean_answers_to_delist: Annotated[int, Field(ge=1)] = _DEFAULTS.listing.clean_answers_to_delist
     clean_span_seconds: Annotated[int, Field(ge=0)] = _DEFAULTS.listing.clean_span_seconds
 

@@ -50,6 +50,11 @@ class RegisteredNode:
     ip_address: IPv4Address | None
     is_unsettled: bool
 
+    @property
+    def holds_instance(self) -> bool:
+        """Whether an instance at the provider should be this node's."""
+        return self.provider_id is not None and self.status is not NodeStatus.DECOMMISSIONED
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:
@@ -72,7 +77,7 @@ class Comparison:
 def compare(nodes: Collection[RegisteredNode], instances: Iterable[SeenInstance], *, fleet_name: str) -> Comparison:
     """Hold the registry against the provider's listing."""
     seen = {instance.provider_id: instance for instance in instances}
-    living = {node.provider_id: node for node in nodes if node.provider_id and node.status != NodeStatus.DECOMMISSIONED}
+    living = {node.provider_id: node for node in nodes if node.provider_id and node.holds_instance}
     by_token = {token_of(node.node_id): node for node in nodes}
     drifts: list[Drift] = []
     foreign_count = 0

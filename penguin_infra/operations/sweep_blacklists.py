@@ -27,6 +27,10 @@ from penguin_infra.store.listings import HealthCheck, ListingEvent, StateKey
 # longer waits for the next sweep, so that a sweep never holds its place in the queue for much over a minute.
 CONFIRM_WITHIN = timedelta(seconds=90)
 
+# Reasons (TXT) fetched in one pass, one after another and up to 4 s each: the words for people must not hold up the
+# record that takes the nodes out.
+MOST_REASONS = 20
+
 Address = IPv4Address | IPv6Address
 AskLists = Callable[[Sequence[Address], Sequence[Blacklist]], SweepResult]
 FetchReason = Callable[[Address, Blacklist], str | None]
@@ -136,10 +140,10 @@ def _record(work: BlacklistSweep, found: _Pass, report: SweepReport) -> None:
     report.newly_suspected.update(change.zone for change in changes if change.change is ListingChange.SUSPECTED)
     by_zone = {blacklist.zone: blacklist for blacklist in work.lists}
     # Asked before the transaction: the network never holds a lock.
+    confirmed = [change for change in changes if change.change is ListingChange.CONFIRMED]
     reasons = {
         (change.ip_address, change.zone): work.fetch_reason(change.ip_address, by_zone[change.zone])
-        for change in changes
-        if change.change is ListingChange.CONFIRMED
+        for change in confirmed[:MOST_REASONS]
     }
     now = work.clock.now()
     with work.engine.begin() as connection:

@@ -30,10 +30,15 @@ def refresh_listing(engine: Engine, provider: NodeProvider, now: datetime) -> li
 
 
 def compare_inventory(engine: Engine, *, fleet_name: str, now: datetime) -> Comparison:
-    """Hold the registry against the listing as kept, and record what differs."""
+    """Hold the registry against the listing as kept, and record what differs.
+
+    A listing that is empty, or was never taken, makes nobody a ghost: nothing is concluded while nodes hold instances.
+    """
     with engine.begin() as connection:
         instances, taken_at = inventory.read_listing(connection)
         nodes = inventory.registered_nodes(connection, taken_at or now)
+        if taken_at is None and any(node.holds_instance for node in nodes):
+            return Comparison((), 0)
         comparison = compare(nodes, instances, fleet_name=fleet_name)
         inventory.save_drift(connection, comparison.drifts, now)
     return comparison

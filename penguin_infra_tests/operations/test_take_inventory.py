@@ -105,6 +105,14 @@ def test_a_ghost_is_recorded_and_its_node_left_as_it_is(
         assert nodes.get_node(connection, node_id) == before
 
 
+def test_nothing_is_concluded_before_a_listing_was_taken(
+    engine: Engine, provider: RestProvider, fleet_name: str
+) -> None:
+    add_real_node(engine, provider, fleet_name)
+    assert compare_inventory(engine, fleet_name=fleet_name, now=NOW) == Comparison((), 0)
+    assert open_drift(engine) == []
+
+
 def test_a_difference_is_recorded_once_and_resolved_when_it_is_gone(
     engine: Engine, provider: RestProvider, fleet_name: str
 ) -> None:

@@ -74,6 +74,7 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         ("[retry]\nmax_attempts = 0", "retry.max_attempts", "greater than or equal to 1"),
         ("[retry]\nrest_seconds = [60, -1]", "retry.rest_seconds.1", "greater than or equal to 0"),
         ('[blacklists]\nzones = "zen.spamhaus.org"', "blacklists.zones", "valid tuple"),
+        ("[blacklists]\nzones = []", "blacklists.zones", "at least 1 item"),
         ("guardrails = 3", "guardrails", "valid dictionary"),
     ],
 )
