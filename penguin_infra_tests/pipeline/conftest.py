@@ -20,6 +20,8 @@ BETA_OWNERS = "ignore:Parameter `owners` of initializer `SensorDefinition.__init
 
 # What the rules wait for passes in a second here.
 POLICY = """
+[retry]
+rest_seconds = [0]
 [provisioning]
 address_timeout_minutes = 0.02
 poll_seconds = 0.1

@@ -11,8 +11,10 @@ from penguin_infra.defs.build import build_definitions
 from penguin_infra.defs.remediation.provision import provision_sensor
 from penguin_infra.defs.remediation.release import release_sensor
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.settings import read_settings
-from penguin_infra.store import actions, nodes
+from penguin_infra.store import actions, nodes, steps
+from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.fleets import add_node, add_nodes, status_of
 from penguin_infra_tests.simulator_process import SimulatorProcess
@@ -116,6 +118,43 @@ def test_a_refused_plan_is_given_up_without_a_second_attempt(
     assert "ssd-99" in request.tags["penguin/reason"]
 
 
+def steps_of(fleet: Wiring, node_id: UUID) -> list[AnyRow]:
+    """The steps' whole rows, with who did them and when."""
+    with fleet.engine.connect() as connection:
+        return list(steps.list_steps(connection, node_id, STEPS))
+
+
+def break_the_last_step(fleet: Wiring, simulator: SimulatorProcess) -> None:
+    """When the last step begins for the first time, no look at an instance succeeds any more."""
+    begun: list[str] = []
+
+    def look(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if "INSERT INTO fleet.provisioning_steps" in statement and "admit_node" in str(parameters) and not begun:
+            begun.append(statement)
+            simulator.add_fault("html", method="GET")
+
+    event.listen(fleet.engine, "before_cursor_execute", look)
+
+
+def test_the_next_attempt_goes_on_at_the_step_that_failed(
+    fleet: Wiring, definitions: dg.Definitions, instance: dg.DagsterInstance, simulator: SimulatorProcess
+) -> None:
+    node_id = request_node(fleet)
+    break_the_last_step(fleet, simulator)
+    (request,) = ask(provision_sensor, fleet, instance)
+    first = run("provision", request, definitions, instance)
+    assert not first.success
+    done_before = steps_of(fleet, node_id)
+    simulator.clear_faults()
+    (again,) = ask(provision_sensor, fleet, instance)
+    assert again.run_key == str(request.run_key).removesuffix(":1") + ":2"
+    second = run("provision", again, definitions, instance)
+    assert second.success
+    done = steps_of(fleet, node_id)
+    assert done[:2] == done_before[:2]
+    assert [row.run_id for row in done] == [first.run_id, first.run_id, second.run_id]
+
+
 def provision_job() -> dg.JobDefinition:
     """The job as a code server would load it: from the environment."""
     return build_definitions(Wiring(read_settings())).resolve_job_def("provision")
@@ -140,11 +179,7 @@ def test_re_execution_goes_on_at_the_step_that_failed(
 ) -> None:
     node_id = request_node(fleet)
 
-    def break_the_last_step(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if "INSERT INTO fleet.provisioning_steps" in statement and "admit_node" in str(parameters):
-            simulator.add_fault("html", method="GET")
-
-    event.listen(fleet.engine, "before_cursor_execute", break_the_last_step)
+    break_the_last_step(fleet, simulator)
     with dg.instance_for_test() as instance:
         (request,) = ask(provision_sensor, fleet, instance)
         failed = run("provision", request, definitions, instance)
