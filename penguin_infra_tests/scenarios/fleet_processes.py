@@ -18,7 +18,7 @@ import psutil
 from sqlalchemy import Engine, text
 
 from penguin_infra.cli.fleet_env import dagster_url
-from penguin_infra.cli.programs import dagster_home, list_programs, write_dagster_files
+from penguin_infra.cli.programs import DEFINITIONS_MODULE, dagster_home, list_programs, write_dagster_files
 from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.settings import Settings
@@ -51,6 +51,7 @@ class FleetProcesses:
     engine: Engine
     simulator: SimulatorProcess
     dagster_database_url: str
+    definitions_module: str = DEFINITIONS_MODULE
     mark: str = field(default_factory=lambda: uuid4().hex)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _settings: Settings = field(init=False)
@@ -61,9 +62,17 @@ class FleetProcesses:
         (self.home / "policy.toml").write_text(_POLICY)
         write_dagster_files(self._settings)
 
+    def forget_tuning(self) -> None:
+        """Leave Dagster with its defaults and our storage."""
+        path = dagster_home(self.home) / "dagster.yaml"
+        path.write_text("storage:" + path.read_text().partition("\nstorage:")[2])
+
     def start(self, name: str) -> None:
         """Start the code server or the daemon, as supervisord does."""
-        (program,) = [one for one in list_programs(self._settings, is_lab=False, is_embedded=False) if one.name == name]
+        programs = list_programs(
+            self._settings, is_lab=False, is_embedded=False, definitions_module=self.definitions_module
+        )
+        (program,) = [one for one in programs if one.name == name]
         with (self.home / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 program.command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
