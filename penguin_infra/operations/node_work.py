@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from penguin_infra.domain.actions import RetryLimits
+from penguin_infra.domain.actions import ActionStatus, RetryLimits
 from penguin_infra.hostwind.provider import NodeProvider
 from penguin_infra.store import actions as ledger
 from penguin_infra.store.actions import Action
@@ -91,6 +91,13 @@ def claim_node_work(
         raise
     if action is None:
         lock.close()
-        where = f" in run {found.run_id}" if found and found.run_id else ""
-        raise ActionTaken(f"action {action_id} is {found.status}{where}" if found else f"no action {action_id}")
+        raise ActionTaken(_why_not_ours(found, action_id))
     return NodeWork(engine, provider, fleet_name, limits, clock, say, action, lock)
+
+
+def _why_not_ours(found: Action | None, action_id: UUID) -> str:
+    if found is None:
+        return f"the ledger has no action {action_id}"
+    if found.status is ActionStatus.PLANNED:
+        return f"the fleet is frozen: action {action_id} waits for `penguin-infra thaw`"
+    return f"action {action_id} is {found.status}" + (f" in run {found.run_id}" if found.run_id else "")

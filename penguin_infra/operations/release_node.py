@@ -1,4 +1,4 @@
-"""Give up a request that failed for good: destroy whatever it left at the provider, then close the node.
+"""Give up a request that failed for good: destroy whatever it left at the provider, or makes there later.
 
 The only operation here that destroys an instance, and only one that never was in service.
 """
@@ -11,7 +11,7 @@ from penguin_infra.domain.node import InstanceLabel, Node, NodeStatus
 from penguin_infra.hostwind.provider import InstanceNotFound, ProviderUnavailable
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import nodes
+from penguin_infra.store import inventory, nodes
 
 # A deletion is accepted first and done later; two minutes are many times what one takes.
 _GONE_WITHIN = timedelta(minutes=2)
@@ -22,8 +22,10 @@ def release_node(work: NodeWork) -> str:
     """Carry one release out; returns the outcome in words. Safe to repeat at any point."""
     with work.engine.begin() as connection:
         node = nodes.get_node(connection, work.node_id)
+        # What is, or ever was, in service is never destroyed here.
+        may_destroy = not nodes.was_admitted(connection, work.node_id)
     try:
-        destroyed = _destroy(work, node)
+        destroyed = _destroy(work, node) if may_destroy else []
     except Exception as error:
         work.lock.check()
         now = work.clock.now()
@@ -35,9 +37,6 @@ def release_node(work: NodeWork) -> str:
 
 
 def _destroy(work: NodeWork, node: Node) -> list[str]:
-    if node.status is not NodeStatus.PROVISIONING:
-        # It was admitted after all, or closed before: what is in service is never destroyed here.
-        return []
     label = str(InstanceLabel.of(fleet_name=work.fleet_name, label=node.label, node_id=node.node_id))
     found = {instance.provider_id for instance in work.provider.find_instances(label)}
     # One on record whose label was changed at the provider by hand is ours all the same.
@@ -70,6 +69,8 @@ def _close(work: NodeWork, node: Node, destroyed: list[str]) -> str:
                 action_id=action.action_id,
                 run_id=action.run_id,
             )
+        # Known to be gone: the next inventory is minutes away, and would be asked to release it again until then.
+        inventory.resolve_orphans(connection, destroyed, work.clock.now())
         ledger.finish(connection, action.action_id, outcome=outcome, now=work.clock.now())
     return outcome
 

@@ -23,7 +23,6 @@ from penguin_infra.domain.actions import (
 )
 from penguin_infra.domain.guardrails import LedgerFacts, Refusal
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.domain.policies.provision_requested import RequestedNode
 from penguin_infra.store.switches import frozen_by
 from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
 
@@ -188,8 +187,13 @@ def claim_due(connection: Connection, kind: ActionKind, run_id: str, now: dateti
 
 
 def claim_one(connection: Connection, action_id: UUID, run_id: str, now: datetime) -> Action | None:
-    """Take one action for a run: planned, or already this run's. None where neither holds."""
+    """Take one action for a run: planned, or already this run's. None where neither holds.
+
+    A run that waited in the queue while the fleet was frozen finds nothing to take, unless a person asked for it.
+    """
     claimable = (a.status == ActionStatus.PLANNED) | ((a.status == ActionStatus.RUNNING) & (a.run_id == run_id))
+    if frozen_by(connection) is not None:
+        claimable &= (a.status == ActionStatus.RUNNING) | a.requested_by.startswith(PERSON_PREFIX)
     claimed = _claim(connection, select(a.id).where(a.id == action_id, claimable).with_for_update(), run_id, now)
     return claimed[0] if claimed else None
 
@@ -220,39 +224,6 @@ def close_attempt(connection: Connection, action_id: UUID, verdict: Verdict, *, 
             finished_at=now if is_over else None,
         )
     )
-
-
-def requested_nodes(connection: Connection) -> list[RequestedNode]:
-    """Nodes in `provisioning` with nothing open, and why their last provision failed for good, if it did."""
-    is_open = (
-        select(a.id)
-        .where(
-            a.node_id == sending_nodes.c.id,
-            a.kind.in_({ActionKind.PROVISION, ActionKind.RELEASE}),
-            a.status.in_(OPEN_STATUSES),
-        )
-        .exists()
-    )
-    failure = (
-        select(func.coalesce(a.outcome, "unknown"))
-        .where(a.node_id == sending_nodes.c.id, a.kind == ActionKind.PROVISION, a.status == ActionStatus.FAILED)
-        .order_by(a.planned_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    rows = connection.execute(
-        select(
-            sending_nodes.c.id,
-            sending_nodes.c.label,
-            sending_nodes.c.region,
-            sending_nodes.c.plan,
-            sending_nodes.c.requested_by,
-            failure.label("failure"),
-        )
-        .where(sending_nodes.c.status == NodeStatus.PROVISIONING, ~is_open)
-        .order_by(sending_nodes.c.created_at)
-    )
-    return [RequestedNode(row.id, row.label, row.region, row.plan, row.requested_by, row.failure) for row in rows]
 
 
 def get_action(connection: Connection, action_id: UUID) -> Action | None:

@@ -1,13 +1,13 @@
 """What the provider's listing showed last, and where the registry differs from it. The comparison is the domain's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from penguin_infra.domain.inventory import Drift, RegisteredNode, SeenInstance
+from penguin_infra.domain.inventory import Drift, DriftKind, RegisteredNode, SeenInstance
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store.tables import AnyRow, instance_drift, provider_instances, sending_nodes
 
@@ -80,6 +80,15 @@ def save_drift(connection: Connection, drifts: Sequence[Drift], now: datetime) -
             }
             for drift in drifts
         ],
+    )
+
+
+def resolve_orphans(connection: Connection, provider_ids: Collection[str], now: datetime) -> None:
+    """Close the orphans that were destroyed."""
+    connection.execute(
+        update(instance_drift)
+        .where(d.kind == DriftKind.ORPHAN, d.provider_id.in_(provider_ids), d.resolved_at.is_(None))
+        .values(resolved_at=now)
     )
 
 

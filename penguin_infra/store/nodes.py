@@ -193,6 +193,13 @@ def status_left(connection: Connection, node: Node) -> NodeStatus:
     return NodeStatus(str(status))
 
 
+def was_admitted(connection: Connection, node_id: UUID) -> bool:
+    """Whether the node ever was in service."""
+    columns = node_transitions.c
+    query = select(columns.id).where(columns.node_id == node_id, columns.event == NodeEvent.ADMITTED)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def record_instance(connection: Connection, node_id: UUID, provider_id: str, now: datetime) -> None:
     """Write down which instance is the node's."""
     connection.execute(

@@ -50,10 +50,10 @@ def finish_step(connection: Connection, node_id: UUID, step: str, *, result: dic
 
 
 def fail_step(connection: Connection, node_id: UUID, step: str, *, error: str, now: datetime) -> None:
-    """The step failed."""
+    """The step failed, unless its success was written and only the answer to that was lost."""
     connection.execute(
         update(provisioning_steps)
-        .where(s.node_id == node_id, s.step == step)
+        .where(s.node_id == node_id, s.step == step, s.status != SUCCEEDED)
         .values(status=FAILED, error=error, finished_at=now)
     )
 

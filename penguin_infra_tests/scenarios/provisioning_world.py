@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from penguin_infra.domain.actions import ActionKind, PlannedAction, RetryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
@@ -29,10 +29,12 @@ from penguin_infra.operations.recover_actions import recover_actions
 from penguin_infra.operations.release_node import release_node
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.operations.resume_node import resume_node
+from penguin_infra.operations.take_inventory import compare_inventory, refresh_listing
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes
 from penguin_infra.store.actions import Action
 from penguin_infra.store.database import RunLockLost
+from penguin_infra.store.requests import late_instances, requested_nodes
 from penguin_infra_tests.scenarios.deaths import LATENCY_SECONDS, FakeClock, Points, ProcessKilled
 from penguin_infra_tests.simulator_process import SimulatorProcess
 
@@ -41,9 +43,9 @@ FLEET = "random"
 _LIMITS = ProvisionLimits(address_timeout_minutes=2, retry=RetryLimits(max_attempts=2))
 
 _EXPECTED = (ActionTaken, provision_node.ProvisionError, ProviderError, RunLockLost, IllegalTransition, nodes.NodeError)
-_PLANS: dict[ActionKind, Callable[..., tuple[PlannedAction, ...]]] = {
-    ActionKind.PROVISION: plan_provisions,
-    ActionKind.RELEASE: plan_releases,
+_PLANS: dict[ActionKind, Callable[[Connection], tuple[PlannedAction, ...]]] = {
+    ActionKind.PROVISION: lambda connection: plan_provisions(requested_nodes(connection)),
+    ActionKind.RELEASE: lambda connection: plan_releases([*requested_nodes(connection), *late_instances(connection)]),
 }
 
 
@@ -83,12 +85,7 @@ class World:
         with self._mortal():
             for kind, plan in _PLANS.items():
                 now = self.clock.now()
-                plan_actions(
-                    self.engine,
-                    lambda connection, plan=plan: plan(ledger.requested_nodes(connection)),  # type: ignore[misc]
-                    limits=GuardrailLimits(),
-                    now=now,
-                )
+                plan_actions(self.engine, plan, limits=GuardrailLimits(), now=now)
                 recover_actions(
                     self.engine,
                     kind,
@@ -158,13 +155,10 @@ class World:
     def lose_lock_to_a_successor(self) -> None:
         """As above, and another run carries the action on before the first one wakes.
 
-        It may fail for good, but nothing is released meanwhile: for that see `test_late_instances.py`.
+        It may fail for good and be released meanwhile: what the first run then makes is an instance that comes late.
         """
         self.lose_lock()
-        for action in self.tick():
-            if action.kind is ActionKind.PROVISION:
-                self.run(action)
-                self._ended_runs.add(action.run_key)
+        self.tick_and_run()
 
     def kill(self) -> None:
         raise ProcessKilled
@@ -179,6 +173,8 @@ class World:
         self.simulator.clear_faults()
         for _ in range(30):
             self.clock.sleep(301)
+            refresh_listing(self.outside, self.provider, self.clock.now())
+            compare_inventory(self.outside, fleet_name=FLEET, now=self.clock.now())
             self.tick_and_run()
             if not self.open_work():
                 return
@@ -216,7 +212,15 @@ class World:
         with self.outside.begin() as connection:
             # As a replica, so that the triggers that guard history let it go.
             connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for table in ("node_transitions", "provisioning_steps", "ip_tenures", "node_actions", "sending_nodes"):
+            for table in (
+                "instance_drift",
+                "provider_instances",
+                "node_transitions",
+                "provisioning_steps",
+                "ip_tenures",
+                "node_actions",
+                "sending_nodes",
+            ):
                 connection.execute(text(f"DELETE FROM fleet.{table}"))
         for instance in self.simulator.instances():
             self.simulator.ask("DELETE", f"/instances/{instance['id']}").raise_for_status()

@@ -1,6 +1,6 @@
 """Instances that come into being after their request was given up and released: the provider was slow, or a run was.
 
-Such an instance is seen as an orphan at once; that it is destroyed again without a person is not done yet.
+Such an instance is seen as an orphan, and destroyed again.
 """
 
 import pytest
@@ -40,7 +40,6 @@ def test_an_instance_made_after_its_request_was_released_is_an_orphan_that_names
     assert (drift.kind, drift.node_id) == (DriftKind.ORPHAN, node.node_id)
 
 
-@pytest.mark.xfail(reason="a request is released once; what appears at the provider afterwards waits for a person")
 def test_an_instance_made_after_its_request_was_released_is_destroyed(world: World) -> None:
     be_late(world)
     world.settle()

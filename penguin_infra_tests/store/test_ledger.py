@@ -15,6 +15,7 @@ from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import switches
 from penguin_infra.store.actions import Action
+from penguin_infra.store.requests import requested_nodes
 from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, plan
 
@@ -164,6 +165,16 @@ def test_while_the_fleet_is_frozen_only_what_persons_asked_for_is_due(engine: En
     assert len(due(engine)) == 1
 
 
+def test_a_run_that_waited_in_the_queue_takes_nothing_while_the_fleet_is_frozen(engine: Engine) -> None:
+    first, second = add_nodes(engine, 2)
+    (by_policy,) = plan(engine, [first], by="policy:pause_listed")
+    (by_person,) = plan(engine, [second], by="person:ada")
+    with engine.begin() as connection:
+        switches.freeze(connection, reason="incident", requested_by="person:ada", now=NOW)
+    assert claim_one(engine, by_policy, new_run()) is None
+    assert claim_one(engine, by_person, new_run()) is not None
+
+
 def test_two_runs_that_claim_at_once_share_no_action(engine: Engine) -> None:
     planned = plan(engine, add_nodes(engine, 12))
     start = Barrier(4)
@@ -218,12 +229,12 @@ def test_an_action_is_found_by_the_beginning_of_its_id(engine: Engine) -> None:
 def test_a_request_with_work_under_way_is_not_asked_for_again(engine: Engine, status: ActionStatus) -> None:
     node_id = add_node(engine, status=NodeStatus.PROVISIONING)
     with engine.connect() as connection:
-        assert [(node.node_id, node.failure) for node in ledger.requested_nodes(connection)] == [(node_id, None)]
+        assert [(node.node_id, node.failure) for node in requested_nodes(connection)] == [(node_id, None)]
     (action_id,) = plan(engine, [node_id], ActionKind.PROVISION)
     if status is ActionStatus.RUNNING:
         claim(engine, new_run(), kind=ActionKind.PROVISION)
     with engine.connect() as connection:
-        assert ledger.requested_nodes(connection) == []
+        assert requested_nodes(connection) == []
     close(engine, action_id, Verdict(ActionStatus.FAILED, None), "no such plan")
     with engine.connect() as connection:
-        assert [node.failure for node in ledger.requested_nodes(connection)] == ["no such plan"]
+        assert [node.failure for node in requested_nodes(connection)] == ["no such plan"]

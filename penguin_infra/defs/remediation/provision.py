@@ -14,7 +14,7 @@ from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.provision_requested import plan_provisions
 from penguin_infra.operations import provision_node
-from penguin_infra.store.actions import requested_nodes
+from penguin_infra.store.requests import requested_nodes
 from penguin_infra.wiring import Wiring
 
 

@@ -11,7 +11,7 @@ from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.provision_requested import plan_releases
 from penguin_infra.operations import release_node
-from penguin_infra.store.actions import requested_nodes
+from penguin_infra.store.requests import late_instances, requested_nodes
 from penguin_infra.wiring import Wiring
 
 
@@ -42,5 +42,5 @@ def release() -> None:
 def release_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a release for each request that failed for good, and asks for one run a node."""
     return Tick(context, fleet, ActionKind.RELEASE).run(
-        lambda connection: plan_releases(requested_nodes(connection)), is_batch=False
+        lambda connection: plan_releases([*requested_nodes(connection), *late_instances(connection)]), is_batch=False
     )
