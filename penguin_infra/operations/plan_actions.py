@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from penguin_infra.domain.actions import PlannedAction
 from penguin_infra.domain.guardrails import GuardrailLimits, Refusal, Rule, judge
 from penguin_infra.store import actions as ledger
+from penguin_infra.store.refusals import record_refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +48,5 @@ def plan_actions(
         action_ids = ledger.insert_planned(connection, decision.allowed, now)
         # That a policy goes on wanting what is under way is no event: recorded, it would double every action.
         told = [each for each in decision.refused if each.action.is_by_person or each.rule is not Rule.ONE_OPEN_ACTION]
-        newly_refused = ledger.record_refusals(connection, told, now)
+        newly_refused = record_refusals(connection, told, now)
         return Plan(decision.allowed, tuple(action_ids), decision.refused, newly_refused)

@@ -21,7 +21,7 @@ from penguin_infra.domain.actions import (
     PlannedAction,
     Verdict,
 )
-from penguin_infra.domain.guardrails import LedgerFacts, Refusal
+from penguin_infra.domain.guardrails import LedgerFacts
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store.switches import frozen_by
 from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
@@ -98,48 +98,11 @@ def plan_lock(connection: Connection) -> None:
 
 def insert_planned(connection: Connection, actions: Iterable[PlannedAction], now: datetime) -> list[UUID]:
     """Write allowed actions down as planned; returns their ids, in order."""
-    rows = [_row(action) | {"status": ActionStatus.PLANNED, "planned_at": now} for action in actions]
+    rows = [action_row(action) | {"status": ActionStatus.PLANNED, "planned_at": now} for action in actions]
     if not rows:
         return []
     statement = insert(node_actions).returning(a.id, sort_by_parameter_order=True)
     return list(connection.scalars(statement, rows))
-
-
-def record_refusals(connection: Connection, refusals: Iterable[Refusal], now: datetime) -> int:
-    """Write refusals down, each with its sum; one that repeats the node's last refusal only raises its count.
-
-    A sensor plans every few seconds: without this, one listed node under an exhausted budget would fill the ledger.
-    Returns how many were new.
-    """
-    new = 0
-    for refusal in refusals:
-        action = refusal.action
-        last = connection.execute(
-            select(a.id, a.status, a.refusal_rule)
-            .where(a.node_id == action.node_id, a.kind == action.kind)
-            .order_by(a.planned_at.desc(), a.id)
-            .limit(1)
-        ).one_or_none()
-        if last and last.status == ActionStatus.REFUSED and last.refusal_rule == refusal.rule:
-            connection.execute(
-                update(node_actions)
-                .where(a.id == last.id)
-                .values(refusal_count=a.refusal_count + 1, finished_at=now, outcome=refusal.explanation)
-            )
-            continue
-        new += 1
-        connection.execute(
-            insert(node_actions).values(
-                **_row(action),
-                status=ActionStatus.REFUSED,
-                refusal_rule=refusal.rule,
-                refusal_count=1,
-                outcome=refusal.explanation,
-                planned_at=now,
-                finished_at=now,
-            )
-        )
-    return new
 
 
 def due_actions(connection: Connection, kind: ActionKind, now: datetime) -> list[Action]:
@@ -281,7 +244,8 @@ def _select() -> Any:
     return select(*_COLUMNS).join_from(node_actions, sending_nodes)
 
 
-def _row(action: PlannedAction) -> dict[str, Any]:
+def action_row(action: PlannedAction) -> dict[str, Any]:
+    """The columns that an action brings with it."""
     row = asdict(action)
     del row["urgency"]
     return row

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,12 +14,17 @@ from penguin_infra_tests.benchmarks.detect_to_act import (
     P95_BUDGET_SECONDS,
     measure_detect_to_act,
 )
-from penguin_infra_tests.benchmarks.load_time import BUDGET_SECONDS, measure_load_time
+from penguin_infra_tests.benchmarks.load_time import BUDGET_SECONDS as LOAD_BUDGET_SECONDS
+from penguin_infra_tests.benchmarks.load_time import measure_load_time
+from penguin_infra_tests.benchmarks.tick_time import BUDGET_SECONDS as TICK_BUDGET_SECONDS
+from penguin_infra_tests.benchmarks.tick_time import LARGE_FLEET, SMALL_FLEET, measure_tick_time
 
 
 def main(
     listings: Annotated[int, typer.Option(min=5, help="How many listings are measured.")] = 20,
-    only: Annotated[str | None, typer.Option(help="`load` or `detect`; by default both.")] = None,
+    only: Annotated[
+        Literal["load", "tick", "detect"] | None, typer.Option(help="`load`, `tick` or `detect`; by default all.")
+    ] = None,
 ) -> None:
     """Measure, a few minutes, and print each figure beside its budget and its peer."""
     console = Console(width=None if os.isatty(1) else 120)
@@ -27,12 +32,19 @@ def main(
     with tempfile.TemporaryDirectory(prefix="penguin-bench-") as folder:
         directory = Path(folder)
         directory.chmod(0o711)  # PostgreSQL's own account passes through
-        if only != "detect":
+        if only in {None, "load"}:
             console.print("loading the definitions ...")
             load = measure_load_time(directory / "no-home")
-            _row(table, "definitions load beyond `import dagster`", load.ours, BUDGET_SECONDS,
+            _row(table, "definitions load beyond `import dagster`", load.ours, LOAD_BUDGET_SECONDS,
                  "one empty asset", load.one_empty_asset)  # fmt: skip
-        if only != "load":
+        if only in {None, "tick"}:
+            console.print("ticking in large and small fleets ...")
+            large, small = (measure_tick_time(directory, node_count=count) for count in (LARGE_FLEET, SMALL_FLEET))
+            _row(table, f"pause sensor's first tick, {LARGE_FLEET:,} nodes, a fifth listed", large.first,
+                 TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.first)  # fmt: skip
+            _row(table, f"its later ticks, {LARGE_FLEET:,} nodes, a fifth listed", large.later,
+                 TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.later)  # fmt: skip
+        if only in {None, "detect"}:
             console.print(f"{listings} listings, twice: about {listings * 12 // 60 + 3} minutes ...")
             found = measure_detect_to_act(directory, listings=listings)
             ours, defaults = found["ours"], found["Dagster's defaults"]

@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 
 from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.guardrails import Refusal, Rule
-from penguin_infra.store import actions as ledger
 from penguin_infra.store import listings, switches
 from penguin_infra.store.listings import HealthCheck
+from penguin_infra.store.refusals import record_refusals
 from penguin_infra_tests.cli.conftest import Run, RunJson, failure
 from penguin_infra_tests.fleets import NOW, add_nodes, plan
 
@@ -19,7 +19,7 @@ ZEN = "zen.spamhaus.org"
 def refuse(engine: Engine, node_id: UUID) -> None:
     action = PlannedAction(node_id, ActionKind.PAUSE, "listed [by] zen", "policy:test", {"zone": ZEN})
     with engine.begin() as connection:
-        ledger.record_refusals(connection, [Refusal(action, Rule.DISRUPTION_BUDGET, "5 + 1 > 5 an hour")], NOW)
+        record_refusals(connection, [Refusal(action, Rule.DISRUPTION_BUDGET, "5 + 1 > 5 an hour")], NOW)
 
 
 def test_actions_are_listed_by_status_and_node(engine: Engine, run_json: RunJson) -> None:

@@ -15,6 +15,7 @@ from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import switches
 from penguin_infra.store.actions import Action
+from penguin_infra.store.refusals import record_refusals
 from penguin_infra.store.requests import requested_nodes
 from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, plan
@@ -55,7 +56,7 @@ def rows(engine: Engine) -> Sequence[AnyRow]:
 def refuse(engine: Engine, node_id: UUID, rule: Rule, explanation: str, at: datetime = NOW) -> int:
     refusal = Refusal(PlannedAction(node_id, PAUSE, "test", "policy:test"), rule, explanation)
     with engine.begin() as connection:
-        return ledger.record_refusals(connection, [refusal], at)
+        return record_refusals(connection, [refusal], at)
 
 
 def new_run() -> str:
@@ -132,10 +133,11 @@ def test_one_action_is_taken_by_its_own_run_again_and_by_no_other(engine: Engine
     assert claim_one(engine, uuid4(), run_id) is None
 
 
-def test_a_refusal_that_repeats_only_raises_its_count(engine: Engine) -> None:
+def test_a_refusal_that_repeats_only_raises_its_count_once_a_minute(engine: Engine) -> None:
     node_id = add_node(engine)
-    later = NOW + timedelta(seconds=5)
+    soon, later = NOW + timedelta(seconds=5), NOW + timedelta(minutes=1)
     assert refuse(engine, node_id, Rule.DISRUPTION_BUDGET, "5 + 1 > 5") == 1
+    assert refuse(engine, node_id, Rule.DISRUPTION_BUDGET, "5 + 1 > 5", soon) == 0
     assert refuse(engine, node_id, Rule.DISRUPTION_BUDGET, "6 + 1 > 5", later) == 0
     (row,) = rows(engine)
     assert (row.status, row.refusal_rule, row.refusal_count) == (ActionStatus.REFUSED, "disruption_budget", 2)
