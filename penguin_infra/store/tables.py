@@ -33,22 +33,25 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 metadata = MetaData(schema=SCHEMA)
 
 
-def _at(name: str, *, nullable: bool = True) -> Column[datetime]:
+def at_column(name: str, *, nullable: bool = True) -> Column[datetime]:
+    """A moment, aware."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
-def _id() -> Column[UUID]:
+def id_column() -> Column[UUID]:
+    """An id that the database makes."""
     return Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()"))
 
 
-def _node_id(*, nullable: bool = False) -> Column[UUID]:
+def node_id_column(*, nullable: bool = False) -> Column[UUID]:
+    """The node that a row is about."""
     return Column("node_id", Uuid, ForeignKey(f"{SCHEMA}.sending_nodes.id"), nullable=nullable)
 
 
 sending_nodes = Table(
     "sending_nodes",
     metadata,
-    _id(),
+    id_column(),
     Column("provider_id", String(255), unique=True),
     Column("ip_address", INET),
     Column("hostname", String(255)),
@@ -57,30 +60,33 @@ sending_nodes = Table(
     Column("reputation_score", Integer, nullable=False, server_default="100"),
     Column("current_load", Integer, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
-    _at("last_heartbeat"),
+    at_column("last_heartbeat"),
     Column("label", String(63), nullable=False, unique=True),
     Column("plan", String(50), nullable=False),
     Column("requested_by", String(100), nullable=False),
     Column("hold_reason", Text),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("version", Integer, nullable=False, server_default="1"),
+    Column("health", String(20), nullable=False, server_default="unknown"),
+    at_column("health_since"),
+    Column("health_reason", Text),
 )
 
 ip_tenures = Table(
     "ip_tenures",
     metadata,
-    _id(),
-    _node_id(),
+    id_column(),
+    node_id_column(),
     Column("ip_address", INET, nullable=False),
-    _at("began_at", nullable=False),
-    _at("ended_at"),
+    at_column("began_at", nullable=False),
+    at_column("ended_at"),
 )
 
 node_actions = Table(
     "node_actions",
     metadata,
-    _id(),
-    _node_id(),
+    id_column(),
+    node_id_column(),
     Column("kind", String(30), nullable=False),
     Column("status", String(20), nullable=False),
     Column("reason", Text, nullable=False),
@@ -92,18 +98,18 @@ node_actions = Table(
     Column("outcome", Text),
     Column("refusal_rule", String(40)),
     Column("refusal_count", Integer, nullable=False, server_default="0"),
-    _at("planned_at", nullable=False),
-    _at("retry_at"),
-    _at("dispatched_at"),
-    _at("started_at"),
-    _at("finished_at"),
+    at_column("planned_at", nullable=False),
+    at_column("retry_at"),
+    at_column("dispatched_at"),
+    at_column("started_at"),
+    at_column("finished_at"),
 )
 
 node_transitions = Table(
     "node_transitions",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _node_id(),
+    node_id_column(),
     Column("from_status", String(50)),
     Column("to_status", String(50), nullable=False),
     Column("event", String(50), nullable=False),
@@ -111,7 +117,7 @@ node_transitions = Table(
     Column("requested_by", String(100), nullable=False),
     Column("action_id", Uuid, ForeignKey(f"{SCHEMA}.node_actions.id")),
     Column("run_id", String(40)),
-    _at("happened_at", nullable=False),
+    at_column("happened_at", nullable=False),
 )
 
 provisioning_steps = Table(
@@ -125,8 +131,8 @@ provisioning_steps = Table(
     Column("progress", Text),
     Column("result", JSONB, nullable=False, server_default="{}"),
     Column("error", Text),
-    _at("started_at", nullable=False),
-    _at("finished_at"),
+    at_column("started_at", nullable=False),
+    at_column("finished_at"),
 )
 
 provider_instances = Table(
@@ -138,38 +144,38 @@ provider_instances = Table(
     Column("plan", String(50), nullable=False),
     Column("status", String(30), nullable=False),
     Column("ip_address", INET),
-    _at("created_at", nullable=False),
-    _at("seen_at", nullable=False),
+    at_column("created_at", nullable=False),
+    at_column("seen_at", nullable=False),
 )
 
 instance_drift = Table(
     "instance_drift",
     metadata,
-    _id(),
+    id_column(),
     Column("kind", String(30), nullable=False),
-    _node_id(nullable=True),
+    node_id_column(nullable=True),
     Column("provider_id", String(255), nullable=False),
     Column("detail", Text, nullable=False),
-    _at("first_seen_at", nullable=False),
-    _at("last_seen_at", nullable=False),
-    _at("resolved_at"),
+    at_column("first_seen_at", nullable=False),
+    at_column("last_seen_at", nullable=False),
+    at_column("resolved_at"),
 )
 
 ip_blacklist_events = Table(
     "ip_blacklist_events",
     metadata,
-    _id(),
-    _node_id(nullable=True),
+    id_column(),
+    node_id_column(nullable=True),
     Column("blacklist_provider", String(100), nullable=False),
-    _at("listed_at", nullable=False),
-    _at("delisted_at"),
+    at_column("listed_at", nullable=False),
+    at_column("delisted_at"),
     Column("details", Text),
     Column("ip_address", INET, nullable=False),
     Column("zone", String(255), nullable=False),
     Column("codes", ARRAY(Text), nullable=False),
     Column("reason", Text),
     Column("severity", String(20), nullable=False),
-    _at("suspected_at", nullable=False),
+    at_column("suspected_at", nullable=False),
 )
 
 blacklist_states = Table(
@@ -178,9 +184,9 @@ blacklist_states = Table(
     Column("ip_address", INET, primary_key=True),
     Column("zone", String(255), primary_key=True),
     Column("state", String(20), nullable=False),
-    _at("since", nullable=False),
+    at_column("since", nullable=False),
     Column("facts", JSONB, nullable=False),
-    _at("updated_at", nullable=False),
+    at_column("updated_at", nullable=False),
 )
 
 blacklist_health = Table(
@@ -191,18 +197,18 @@ blacklist_health = Table(
     Column("ip_version", SmallInteger, primary_key=True, autoincrement=False),
     Column("is_healthy", Boolean, nullable=False),
     Column("reason", Text),
-    _at("since", nullable=False),
-    _at("checked_at", nullable=False),
+    at_column("since", nullable=False),
+    at_column("checked_at", nullable=False),
 )
 
 blacklist_freezes = Table(
     "blacklist_freezes",
     metadata,
-    _id(),
+    id_column(),
     Column("zone", String(255), nullable=False),
     Column("reason", Text, nullable=False),
-    _at("frozen_at", nullable=False),
-    _at("lifted_at"),
+    at_column("frozen_at", nullable=False),
+    at_column("lifted_at"),
     Column("lifted_by", String(100)),
 )
 
@@ -212,7 +218,7 @@ fleet_switches = Table(
     Column("name", String(30), primary_key=True),
     Column("value", Text, nullable=False),
     Column("set_by", String(100), nullable=False),
-    _at("set_at", nullable=False),
+    at_column("set_at", nullable=False),
 )
 
 # A view: outside the metadata, so that nothing takes it for a table to create.

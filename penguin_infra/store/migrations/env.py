@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from penguin_infra.store import telemetry_tables  # noqa: F401 - adds its tables to the metadata
 from penguin_infra.store.tables import SCHEMA, metadata
 
 context.configure(
