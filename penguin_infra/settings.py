@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     supervisor_port: Port = 4267
     lab_hostwind_port: Port = 4268
     lab_dns_port: Port = 4269
+    gateway_port: Port = 4270
 
     @field_validator("resolvers", mode="before")
     @classmethod

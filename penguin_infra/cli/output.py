@@ -27,6 +27,7 @@ from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.operations.request_nodes import BadRequest
 from penguin_infra.policy_file import PolicyFileError
 from penguin_infra.settings import SettingsError, settings
+from penguin_infra.store.credentials import KeyNameTaken, KeyNotFound
 from penguin_infra.store.database import DatabaseError, explain
 from penguin_infra.store.nodes import NodeError
 from penguin_infra.wiring import NotConfigured, Wiring
@@ -37,6 +38,8 @@ EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     CatalogueError,
     DatabaseError,
     IllegalTransition,
+    KeyNameTaken,
+    KeyNotFound,
     NodeError,
     NotConfigured,
     PolicyFileError,
