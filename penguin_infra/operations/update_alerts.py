@@ -17,7 +17,7 @@ RESOLVED_BY_ITSELF = "its cause is gone"
 def update_alerts(
     engine: Engine, rule: str, alerts: Iterable[Alert], *, now: datetime, run_id: str | None = None
 ) -> AlertChanges:
-    """Give all that a rule finds now; what it has open beyond that is resolved. Safe to repeat, and to run twice at once.
+    """Give all that a rule finds now; what it has open beyond that is resolved. Safe to repeat, and twice at once.
 
     Raises `ValueError` for an alert of another rule, which this one would resolve the next time.
     """
