@@ -121,6 +121,33 @@ delivery_counts = Table(
     Column("messages", BigInteger, nullable=False),
 )
 
+delivery_rates = Table(
+    "delivery_rates",
+    metadata,
+    Column("node_id", Uuid, ForeignKey(f"{SCHEMA}.sending_nodes.id"), primary_key=True),
+    Column("span", String(10), primary_key=True),
+    Column("mailbox_provider", String(20), primary_key=True),
+    at_column("since_at", nullable=False),
+    at_column("measured_at", nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("hard_bounces", BigInteger, nullable=False),
+    Column("soft_bounces", BigInteger, nullable=False),
+    Column("policy_rejections", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+    Column("deferrals", BigInteger, nullable=False),
+    Column("complaints", BigInteger, nullable=False),
+    Column("attempted", BigInteger, nullable=False),
+    Column("bounce_rate", Double),
+    Column("bounce_lower", Double, nullable=False),
+    Column("bounce_upper", Double, nullable=False),
+    Column("complaint_rate", Double),
+    Column("complaint_lower", Double, nullable=False),
+    Column("complaint_upper", Double, nullable=False),
+    Column("policy_rejection_rate", Double),
+    Column("policy_rejection_lower", Double, nullable=False),
+    Column("policy_rejection_upper", Double, nullable=False),
+)
+
 complaints = Table(
     "complaints",
     metadata,

@@ -41,7 +41,8 @@ def test_a_database_that_went_down_comes_up_again(empty_engine: Engine) -> None:
 def test_four_processes_that_migrate_at_once_do_it_once(empty_engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: schema.upgrade(empty_engine), range(4)))
-    assert sorted(before or "" for before, _ in results) == ["", "0002", "0002", "0002"]
+    newest = schema.current(empty_engine)[1]
+    assert sorted(before or "" for before, _ in results) == ["", newest, newest, newest]
 
 
 def test_the_tables_that_queries_use_are_the_migrated_ones(engine: Engine) -> None:
