@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         default=False,
         description="This home's fleet runs against the lab: written by `penguin-infra up`, not set by hand.",
     )
+    lab_api_key: SecretStr | None = Field(
+        default=None, description="By which the lab's nodes reach the gateway: written by `penguin-infra up`."
+    )
     policy_file: Path | None = Field(default=None, description="TOML file with the limits of the rules.")
 
     hostwind_api: Literal["rest"] = Field(default="rest", validation_alias=AliasChoices("HOSTWIND_API", "hostwind_api"))
@@ -74,6 +77,7 @@ class Settings(BaseSettings):
     lab_hostwind_port: Port = 4268
     lab_dns_port: Port = 4269
     gateway_port: Port = 4270
+    lab_nodes_port: Port = 4271
 
     @field_validator("resolvers", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from penguin_infra.cli.keeper import keep
 from penguin_infra.cli.output import AsJson, console, print_json, stop, told_in_words, transaction, wire
 from penguin_infra.hostwind.provider import ProviderUnavailable
+from penguin_infra.operations.issue_credentials import adopt_api_key
 from penguin_infra.operations.prepare_database import prepare_database
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.settings import Settings
@@ -46,6 +47,8 @@ def prepare(known: Settings) -> None:
                 f"this database's nodes live at {tied_to}, and this fleet would run against {provider}: it would take "
                 "every node for lost. Name another database in PENGUIN_DATABASE_URL, or the provider it belongs to"
             )
+        if known.lab_api_key:
+            adopt_api_key(connection, name="lab", key=known.lab_api_key.get_secret_value(), scope="admin", now=now)
         if known.lab and not nodes.list_nodes(connection):
             request_nodes(
                 connection,

@@ -105,6 +105,7 @@ def build_fleet_env(
             "HOSTWIND_API_URL": f"http://{LOOPBACK}:{user_settings.lab_hostwind_port}",
             "HOSTWIND_API_KEY": earlier.get("HOSTWIND_API_KEY") or secrets.token_urlsafe(24),
             "HOSTWIND_API_SECRET": earlier.get("HOSTWIND_API_SECRET") or secrets.token_urlsafe(24),
+            "PENGUIN_LAB_API_KEY": earlier.get("PENGUIN_LAB_API_KEY") or secrets.token_urlsafe(32),
             # The real lists must never be asked about the lab's made-up addresses.
             "PENGUIN_RESOLVERS": f"{LOOPBACK}:{user_settings.lab_dns_port}",
         }

@@ -2,7 +2,7 @@
 
 import typer
 
-from penguin_infra.cli import actions, database, fleet, keys, lab_dns, lab_hostwind, nodes
+from penguin_infra.cli import actions, database, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 lab = typer.Typer(help="The lab: make things happen, and see what the fleet does about them.", no_args_is_help=True)
-for part in (lab_dns.app, lab_hostwind.app):
+for part in (lab_dns.app, lab_hostwind.app, lab_nodes.app):
     lab.add_typer(part)
 
 fleet.register(app, database.prepare, expected_errors=EXPECTED_ERRORS)

@@ -23,7 +23,11 @@ PORT_SETTINGS = {
     "PENGUIN_CODE_SERVER_PORT": "code_server_port",
     "PENGUIN_SUPERVISOR_PORT": "supervisor_port",
 }
-LAB_PORT_SETTINGS = {"PENGUIN_LAB_HOSTWIND_PORT": "lab_hostwind_port", "PENGUIN_LAB_DNS_PORT": "lab_dns_port"}
+LAB_PORT_SETTINGS = {
+    "PENGUIN_LAB_HOSTWIND_PORT": "lab_hostwind_port",
+    "PENGUIN_LAB_DNS_PORT": "lab_dns_port",
+    "PENGUIN_LAB_NODES_PORT": "lab_nodes_port",
+}
 
 
 # Not in the repository's file: `dagster definitions validate` reads that one too, with no database about.
@@ -69,9 +73,11 @@ def list_programs(
         for name, verb, port, folder in (
             ("lab-hostwind", "serve-hostwind", known.lab_hostwind_port, "hostwind"),
             ("lab-dns", "serve-dns", known.lab_dns_port, "dns"),
+            ("lab-nodes", "serve-nodes", known.lab_nodes_port, "nodes"),
         ):
             command = (*own, "lab", verb, "--port", str(port), "--directory", str(known.home / "lab" / folder))
-            programs.append(Program(name, command, priority=20, port=port))
+            # The nodes speak to the gateway: they begin after it.
+            programs.append(Program(name, command, priority=60 if name == "lab-nodes" else 20, port=port))
     code_server = ("dagster", "api", "grpc", "-m", definitions_module, "--host", LOOPBACK)
     location = ("--port", str(known.code_server_port), "--location-name", CODE_LOCATION)
     webserver = ("dagster_webserver", "-h", LOOPBACK, "-p", str(known.ui_port), "-w", workspace)

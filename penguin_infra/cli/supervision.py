@@ -97,6 +97,14 @@ class Supervision:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise SupervisionError(f"supervisord could not start {name}: {fault.faultString}") from None
 
+    def stop_program(self, name: str) -> None:
+        """Ask one program to stop and return at once; it stays down until it is started."""
+        try:
+            self._call("stopProcess", name, False)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise SupervisionError(f"supervisord could not stop {name}: {fault.faultString}") from None
+
     def states(self) -> Sequence[ProgramState]:
         """Ask for all programs, in starting order; all are down when supervisord is."""
         record = self._read_record()

@@ -55,3 +55,14 @@ def create_api_key(connection: Connection, *, name: str, scope: Scope, created_b
         connection, name=name, key_hash=hash_secret(key), scope=scope, created_by=created_by, now=now
     )
     return key
+
+
+def adopt_api_key(connection: Connection, *, name: str, key: str, scope: Scope, now: datetime) -> None:
+    """Let a key that was made elsewhere (the lab's) be the live one of its name; a repeat changes nothing."""
+    if credentials.find_key(connection, hash_secret(key)):
+        return
+    if any(row.name == name and row.revoked_at is None for row in credentials.list_keys(connection)):
+        credentials.revoke_key(connection, name, now)
+    credentials.insert_key(
+        connection, name=name, key_hash=hash_secret(key), scope=scope, created_by=f"system:{name}", now=now
+    )
