@@ -77,16 +77,18 @@ def total_of(parts: Iterable[DeliveryFacts]) -> DeliveryFacts:
     return DeliveryFacts(**{name: sum(getattr(part, name) for part in known) for name in _COUNTS})
 
 
-def rate_evidence(rate: Rate, node: NodeDelivery) -> dict[str, object]:
-    """A rate's numbers as evidence of an action or an alert."""
+def rate_evidence(rate: Rate, *, threshold: float) -> dict[str, object]:
+    """A rate's numbers as evidence of an action or an alert, beside what they were held against.
+
+    No times: an alert that is found again with the same numbers is the same.
+    """
     return {
         "count": rate.count,
         "attempted": rate.attempted,
         "rate": round(rate.point, 6),
         "lower": round(rate.lower, 6),
         "upper": round(rate.upper, 6),
-        "since_at": node.since_at.isoformat(),
-        "measured_at": node.measured_at.isoformat(),
+        "threshold": threshold,
     }
 
 

@@ -17,7 +17,7 @@ def find_alerts(nodes: Iterable[NodeDelivery], limits: DeliveryLimits) -> tuple[
             subject=node.label,
             severity=AlertSeverity.MEDIUM,
             summary=f"{node.label} bounces {rate}: above {limits.bounce_alert_rate:.1%}",
-            evidence=rate_evidence(rate, node) | {"threshold": limits.bounce_alert_rate},
+            evidence=rate_evidence(rate, threshold=limits.bounce_alert_rate),
             node_id=node.node_id,
         )
         for node in nodes

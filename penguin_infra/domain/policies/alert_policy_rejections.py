@@ -21,8 +21,7 @@ def find_alerts(nodes: Iterable[NodeDelivery], limits: DeliveryLimits) -> tuple[
             severity=AlertSeverity.MEDIUM,
             summary=f"{provider} rejects {rate} of {node.label}'s mail by policy (5.7.x): above "
             f"{limits.policy_rejection_alert_rate:.1%}",
-            evidence=rate_evidence(rate, node)
-            | {"mailbox_provider": provider, "threshold": limits.policy_rejection_alert_rate},
+            evidence={"mailbox_provider": provider} | rate_evidence(rate, threshold=limits.policy_rejection_alert_rate),
             node_id=node.node_id,
         )
         for node in nodes

@@ -47,6 +47,10 @@ def _pause(node: NodeDelivery, proven: dict[str, Rate], limits: DeliveryLimits) 
         kind=ActionKind.PAUSE,
         reason=f"{node.label}: {'; '.join(said)}",
         requested_by=NAME,
-        evidence={name: rate_evidence(rate, node) | {"threshold": thresholds[name]} for name, rate in proven.items()},
+        evidence={
+            "since_at": node.since_at.isoformat(),
+            "measured_at": node.measured_at.isoformat(),
+            **{name: rate_evidence(rate, threshold=thresholds[name]) for name, rate in proven.items()},
+        },
         urgency=URGENCY,
     )

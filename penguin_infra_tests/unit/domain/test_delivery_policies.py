@@ -143,7 +143,7 @@ def test_a_pause_carries_its_numbers_in_reason_and_evidence() -> None:
 
 def test_both_reasons_are_told_at_once() -> None:
     (pause,) = pause_bouncing.plan_pauses([node(DeliveryFacts(sent=500, hard_bounces=500, complaints=50))], LIMITS, NOW)
-    assert set(pause.evidence) == {"bounce", "complaint"}
+    assert set(pause.evidence) == {"since_at", "measured_at", "bounce", "complaint"}
 
 
 def test_critical_listings_are_served_before_rates() -> None:
