@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penguin_infra.domain.actions import RetryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
+from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.listing_limits import ListingLimits
+from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.operations.node_work import ProvisionLimits
 
 
@@ -28,6 +30,7 @@ class Policy:
     retry: RetryLimits = field(default_factory=RetryLimits)
     provisioning: ProvisionLimits = field(default_factory=ProvisionLimits)
     listing: ListingLimits = field(default_factory=ListingLimits)
+    health: HealthLimits = field(default_factory=HealthLimits)
     blacklist_zones: tuple[str, ...] | None = None
 
 
@@ -61,11 +64,29 @@ class _Blacklists(_Section):
     clean_span_seconds: Annotated[int, Field(ge=0)] = _DEFAULTS.listing.clean_span_seconds
 
 
+class _Health(_Section):
+    most_silent_share: Annotated[float, Field(gt=0, le=1)] = _DEFAULTS.health.silence.most_silent_share
+    fewest_silent: Annotated[int, Field(ge=1)] = _DEFAULTS.health.silence.fewest_silent
+    directive_timeout_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.health.directive_timeout_seconds
+    reboot_timeout_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.health.reboot_timeout_seconds
+    poll_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.health.poll_seconds
+    falls_to_maintenance: Annotated[int, Field(ge=1)] = _DEFAULTS.health.falls_to_maintenance
+    rest_minutes: Annotated[int, Field(ge=0)] = _DEFAULTS.health.rest_minutes
+    most_at_once: Annotated[int, Field(ge=1)] = _DEFAULTS.health.most_at_once
+
+    def limits(self) -> HealthLimits:
+        """As the rules take them."""
+        told = self.model_dump()
+        silence = SilenceLimits(**{name: told.pop(name) for name in ("most_silent_share", "fewest_silent")})
+        return HealthLimits(silence=silence, **told)
+
+
 class _File(_Section):
     guardrails: _Guardrails = _Guardrails()
     retry: _Retry = _Retry()
     provisioning: _Provisioning = _Provisioning()
     blacklists: _Blacklists = _Blacklists()
+    health: _Health = _Health()
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -94,4 +115,5 @@ def read_policy(path: Path | None) -> Policy:
         provisioning=ProvisionLimits(**file.provisioning.model_dump(), retry=retry),
         blacklist_zones=blacklists.pop("zones"),
         listing=ListingLimits(**blacklists),
+        health=file.health.limits(),
     )

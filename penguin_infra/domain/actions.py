@@ -19,6 +19,7 @@ class ActionKind(StrEnum):
     RESUME = "resume"
     PROVISION = "provision"
     RELEASE = "release"
+    RECOVER = "recover"
 
 
 class ActionStatus(StrEnum):

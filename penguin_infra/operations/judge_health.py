@@ -1,9 +1,9 @@
 """Judge every node's health by its heartbeats, and record what changed. What follows from it is `recover_node.py`'s."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from penguin_infra.domain.heartbeat import (
     Fault,
@@ -32,7 +32,7 @@ class HealthReport:
     clock: ObserverClock
     is_observer_alive: bool
     nodes: tuple[tuple[NodeHealth, HealthVerdict], ...]
-    changed_count: int
+    changed_count: int = 0
 
     @property
     def speaking_count(self) -> int:
@@ -50,17 +50,24 @@ class HealthReport:
 
 
 def judge_health(engine: Engine, *, now: datetime) -> HealthReport:
-    """Judge the fleet in one transaction; without a living observer nothing is concluded and nothing changed."""
+    """Judge the fleet and record it in one transaction; without a living observer nothing is changed."""
     with engine.begin() as connection:
         health.health_lock(connection)
-        clock = health.observer_clock(connection)
-        found = health.node_health(connection)
-        if not is_observer_alive(clock.ticked_at, now):
-            return HealthReport(clock, False, tuple((node, _as_recorded(node)) for node in found), 0)
-        judged = tuple((node, judge_pulse(node.pulse)) for node in found)
-        changed_count = health.save_health(connection, [(node.node_id, verdict) for node, verdict in judged], now)
+        report = read_health(connection, now=now)
+        if not report.is_observer_alive:
+            return report
+        verdicts = [(node.node_id, verdict) for node, verdict in report.nodes]
+        changed_count = health.save_health(connection, verdicts, now)
         health.save_heartbeats(connection)
-        return HealthReport(clock, True, judged, changed_count)
+        return replace(report, changed_count=changed_count)
+
+
+def read_health(connection: Connection, *, now: datetime) -> HealthReport:
+    """The fleet's health now, nothing recorded; without a living observer, as it was last known."""
+    clock = health.observer_clock(connection)
+    is_alive = is_observer_alive(clock.ticked_at, now)
+    judge = (lambda node: judge_pulse(node.pulse)) if is_alive else _as_recorded
+    return HealthReport(clock, is_alive, tuple((node, judge(node)) for node in health.node_health(connection)))
 
 
 def _as_recorded(node: NodeHealth) -> HealthVerdict:

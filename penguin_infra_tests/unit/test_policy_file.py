@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from penguin_infra.domain.heartbeat import SilenceLimits
+from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
 
 
@@ -51,6 +53,15 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         zones = ["zen.spamhaus.org"]
         clean_answers_to_delist = 2
         clean_span_seconds = 60
+        [health]
+        most_silent_share = 0.5
+        fewest_silent = 5
+        directive_timeout_seconds = 1.5
+        reboot_timeout_seconds = 2.5
+        poll_seconds = 0.25
+        falls_to_maintenance = 4
+        rest_minutes = 7
+        most_at_once = 2
         """
     )
     policy = read_policy(policy_file)
@@ -60,6 +71,15 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
     assert policy.provisioning.retry == policy.retry
     assert (policy.listing.clean_answers_to_delist, policy.listing.clean_span_seconds) == (2, 60)
     assert policy.blacklist_zones == ("zen.spamhaus.org",)
+    assert policy.health == HealthLimits(
+        silence=SilenceLimits(most_silent_share=0.5, fewest_silent=5),
+        directive_timeout_seconds=1.5,
+        reboot_timeout_seconds=2.5,
+        poll_seconds=0.25,
+        falls_to_maintenance=4,
+        rest_minutes=7,
+        most_at_once=2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,6 +93,7 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         ("[provisioning]\naddress_timeout_minutes = inf", "provisioning.address_timeout_minutes", "finite"),
         ("[retry]\nmax_attempts = 0", "retry.max_attempts", "greater than or equal to 1"),
         ("[retry]\nrest_seconds = [60, -1]", "retry.rest_seconds.1", "greater than or equal to 0"),
+        ("[health]\nmost_silent_share = 0", "health.most_silent_share", "greater than 0"),
         ('[blacklists]\nzones = "zen.spamhaus.org"', "blacklists.zones", "valid tuple"),
         ("[blacklists]\nzones = []", "blacklists.zones", "at least 1 item"),
         ("guardrails = 3", "guardrails", "valid dictionary"),

@@ -1,0 +1,91 @@
+"""The facts of which the alert rules judge, each read for the whole fleet in one statement."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from penguin_infra.domain.actions import ActionKind, ActionStatus
+from penguin_infra.domain.listing import Severity
+from penguin_infra.domain.listing_alerts import IllList, ListedAddress
+from penguin_infra.domain.node import NodeStatus
+from penguin_infra.domain.node_alerts import FailedRequest, HeldNode, OpenDrift
+from penguin_infra.store import inventory, listings
+from penguin_infra.store.tables import blacklist_health, node_actions, node_transitions, sending_nodes
+
+n = sending_nodes.c
+
+# A list that is not asked any more says nothing about itself. Sweeps are minutes apart: an hour is many of them.
+_ASKED_WITHIN = timedelta(hours=1)
+
+
+def listed_addresses(connection: Connection) -> list[ListedAddress]:
+    """Open listings of addresses that living nodes hold."""
+    return [
+        ListedAddress(
+            row.node_id,
+            row.label,
+            str(row.ip_address),
+            row.zone,
+            Severity(row.severity),
+            tuple(row.codes),
+            row.listed_at,
+        )
+        for row in listings.open_events(connection)
+        if row.status != NodeStatus.DECOMMISSIONED
+    ]
+
+
+def frozen_lists(connection: Connection) -> list[IllList]:
+    """Lists that are frozen."""
+    return [IllList(row.zone, row.reason, row.frozen_at) for row in listings.open_freezes(connection)]
+
+
+def quarantined_lists(connection: Connection) -> list[IllList]:
+    """Lists that fail their test points, through any resolver, among those that are still asked."""
+    h = blacklist_health.c
+    newest = select(func.max(h.checked_at)).scalar_subquery()
+    rows = connection.execute(
+        select(h.zone, h.reason, h.since)
+        .where(~h.is_healthy, h.checked_at >= newest - _ASKED_WITHIN)
+        .ext(distinct_on(h.zone))
+        .order_by(h.zone, h.since, h.resolver)
+    )
+    return [IllList(row.zone, row.reason or "unknown", row.since) for row in rows]
+
+
+def held_nodes(connection: Connection) -> list[HeldNode]:
+    """Nodes that are paused or in maintenance, with the transition that made them so."""
+    t = node_transitions.c
+    rows = connection.execute(
+        select(n.id, n.label, n.status, n.hold_reason, t.requested_by, t.happened_at)
+        .join(node_transitions, (t.node_id == n.id) & (t.to_status == n.status))
+        .where(n.status.in_([NodeStatus.PAUSED, NodeStatus.MAINTENANCE]))
+        .ext(distinct_on(n.id))
+        .order_by(n.id, t.id.desc())
+    )
+    return [
+        HeldNode(row.id, row.label, NodeStatus(row.status), row.hold_reason or "", row.requested_by, row.happened_at)
+        for row in rows
+    ]
+
+
+def failed_requests(connection: Connection, since: datetime) -> list[FailedRequest]:
+    """Provisions that failed for good since then, the newest a node."""
+    a = node_actions.c
+    rows = connection.execute(
+        select(n.id, n.label, a.outcome, a.finished_at)
+        .join(node_actions, a.node_id == n.id)
+        .where(a.kind == ActionKind.PROVISION, a.status == ActionStatus.FAILED, a.finished_at > since)
+        .ext(distinct_on(n.id))
+        .order_by(n.id, a.finished_at.desc())
+    )
+    return [FailedRequest(row.id, row.label, row.outcome or "unknown", row.finished_at) for row in rows]
+
+
+def open_drifts(connection: Connection) -> list[OpenDrift]:
+    """Differences between registry and provider that stand."""
+    return [
+        OpenDrift(row.kind, row.provider_id, row.detail, row.node_id, row.first_seen_at)
+        for row in inventory.open_drift(connection)
+    ]
