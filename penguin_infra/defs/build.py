@@ -6,12 +6,14 @@ import dagster as dg
 
 from penguin_infra.defs import schedules
 from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
 from penguin_infra.defs.remediation.node_runs import node_run
 from penguin_infra.defs.remediation.pause import pause, pause_sensor
 from penguin_infra.defs.remediation.provision import provision, provision_sensor
 from penguin_infra.defs.remediation.release import release, release_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
+from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.wiring import Wiring
 
 SENSORS: Sequence[dg.SensorDefinition] = (pause_sensor, resume_sensor, provision_sensor, release_sensor)
@@ -29,7 +31,7 @@ def build_definitions(
     listing to its pause.
     """
     return dg.Definitions(
-        assets=[provider_instances, node_inventory, blacklist_status],
+        assets=[provider_instances, node_inventory, blacklist_status, node_health, alerts_open],
         jobs=[pause, resume, provision, release, *schedules.JOBS],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),

@@ -6,7 +6,9 @@ import dagster as dg
 
 from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.reporting.alerts import alerts_open
 
 take_inventory = dg.define_asset_job(
     "take_inventory",
@@ -22,12 +24,23 @@ sweep_blacklists = dg.define_asset_job(
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=15)),
 )
 
-JOBS = [take_inventory, sweep_blacklists]
+measure_telemetry = dg.define_asset_job(
+    "measure_telemetry",
+    selection=dg.AssetSelection.assets(node_health, alerts_open),
+    description="What the nodes tell of themselves, and what people must know of.",
+    tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
+)
+
+JOBS = [take_inventory, sweep_blacklists, measure_telemetry]
 
 
 def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
     """All schedules, running unless an operator stops them."""
-    cadence = ((take_inventory, "*/5 * * * *"), (sweep_blacklists, sweep_cron))
+    cadence = (
+        (take_inventory, "*/5 * * * *"),
+        (sweep_blacklists, sweep_cron),
+        (measure_telemetry, "* * * * *"),
+    )
     return [
         dg.ScheduleDefinition(
             name=f"{job.name}_schedule",

@@ -12,6 +12,7 @@ PAUSED = "paused"
 MAINTENANCE = "maintenance"
 PROVISION_FAILED = "provision_failed"
 
+_IN_WORDS = {PAUSED: "paused", MAINTENANCE: "in maintenance"}
 _HELD = {NodeStatus.PAUSED: PAUSED, NodeStatus.MAINTENANCE: MAINTENANCE}
 
 
@@ -55,7 +56,7 @@ def held(rule: str, nodes: Iterable[HeldNode]) -> list[Alert]:
             rule,
             node.label,
             AlertSeverity.HIGH if rule == MAINTENANCE and _is_given_up(node) else AlertSeverity.MEDIUM,
-            f"{node.label} is {node.status}: {node.reason}. `penguin-infra nodes resume {node.label}` brings it back",
+            f"{node.label} is {_IN_WORDS[rule]}: {node.reason}. `penguin-infra nodes resume {node.label}` ends that",
             {"reason": node.reason, "requested_by": node.requested_by, "since": node.since.isoformat()},
             node.node_id,
         )

@@ -59,7 +59,9 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         for spec in specs(bare)
     }
     assert found == {
+        "alerts_open": ("reporting", []),
         "blacklist_status": ("reputation", []),
+        "node_health": ("telemetry", []),
         "node_inventory": ("inventory", ["provider_instances"]),
         "provider_instances": ("inventory", []),
     }
@@ -70,6 +72,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
     assert {name: spec.blocking for name, spec in checks.items()} == {
         "blacklist_status:lists_are_healthy": False,
         "blacklist_status:no_list_lists_everybody": True,
+        "node_health:few_are_silent": False,
+        "node_health:observer_is_alive": True,
         "node_inventory:no_ghosts": False,
         "node_inventory:no_orphans": False,
         "node_inventory:nothing_changed_unasked": False,
@@ -91,6 +95,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "release": ("slow", "-10", 900),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
+        "measure_telemetry": ("routine", "0", 300),
     }
     assert [name for name, job in jobs.items() if not job.description] == []
 
@@ -108,6 +113,7 @@ def test_schedules_are_these_in_utc_and_running(repository: dg.RepositoryDefinit
     assert found == {
         "take_inventory_schedule": ("take_inventory", "*/5 * * * *", "UTC", running),
         "sweep_blacklists_schedule": ("sweep_blacklists", "*/5 * * * *", "UTC", running),
+        "measure_telemetry_schedule": ("measure_telemetry", "* * * * *", "UTC", running),
     }
 
 
