@@ -10,7 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 WORKERS ?= 2
 
-.PHONY: help environment up down status test check format bench clean
+.PHONY: help environment up down status test check format agent bench clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -61,6 +61,9 @@ check: environment ## Lint, formatting, types, import contracts
 format: environment ## Format the code
 	@$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+agent: environment ## Build the nodes' agent: one file that any Python from 3.10 on runs
+	@$(RUN) penguin_infra.agent.archive build/penguin-agent.pyz
 
 bench: environment ## Measure against the budgets and print a table
 	@$(RUN) penguin_infra_tests.benchmarks
