@@ -2,7 +2,7 @@
 
 import typer
 
-from penguin_infra.cli import actions, database, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
+from penguin_infra.cli import actions, alerts, database, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
 
@@ -21,6 +21,7 @@ fleet.register(app, database.prepare, expected_errors=EXPECTED_ERRORS)
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(actions.app, name="actions")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(actions.lists_app, name="lists")
 app.command()(check_ip)
 app.command()(actions.freeze)
