@@ -172,7 +172,7 @@ def resume(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a paused node back to the status that it had left. Refused while its address is listed.
+    """Bring a paused or maintained node back to the status it had left. Refused while its address is listed.
 
     Example: penguin-infra nodes resume node-dallas-001 --wait
     """

@@ -111,6 +111,10 @@ class NodeProvider(Protocol):
         """Destroy an instance; one that is gone already counts as done."""
         ...
 
+    def reboot_instance(self, provider_id: str) -> None:
+        """Ask for an instance's reboot; raises `InstanceNotFound`. Accepted is not done, and a repeat is harmless."""
+        ...
+
     def list_plans(self) -> list[Plan]:
         """The plans on offer."""
         ...

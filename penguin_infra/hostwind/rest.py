@@ -1,7 +1,7 @@
 """The adapter for the specification's REST contract (reference: hostwind-api.md, section 1).
 
-The six calls of the port, and how a creation survives a lost answer. HTTP itself stands in `rest_transport.py`, the
-reading of answers in `rest_answers.py`; resize, reboot and reverse DNS are not here yet.
+The seven calls of the port, and how a creation survives a lost answer. HTTP itself stands in `rest_transport.py`, the
+reading of answers in `rest_answers.py`; resize and reverse DNS are not here yet.
 """
 
 import logging
@@ -33,6 +33,7 @@ PAGE_SIZE = 100
 # A lost creation may show only after a while: so many looks, with growing waits, before it is asked for again.
 LOOKS_AFTER_A_LOST_ANSWER = 4
 CREATE_ATTEMPTS = 3
+REBOOT_ATTEMPTS = 3
 # Any fixed value will do, but it must never change: the same label must give the same key in every version.
 _IDEMPOTENCY_NAMESPACE = UUID("6f5f2a43-3c0e-4d53-9d0a-2f5b6c1c7e11")
 
@@ -153,6 +154,24 @@ class RestProvider:
             self._transport.call("DELETE", _instance_path(provider_id))
         except NotFound:
             logger.info("instance %s was gone already", provider_id)
+
+    def reboot_instance(self, provider_id: str) -> None:
+        """Ask for an instance's reboot. Errors: `InstanceNotFound`.
+
+        A node that boots twice is none the worse: one whose answer was lost is asked for again.
+        """
+        path = f"{_instance_path(provider_id)}/reboot"
+        for attempt in range(1, REBOOT_ATTEMPTS + 1):
+            try:
+                self._transport.call("POST", path)
+            except NotFound as error:
+                raise InstanceNotFound(f"Hostwind knows no instance {provider_id!r}: {error}") from None
+            except OutcomeUnknown as error:
+                if attempt == REBOOT_ATTEMPTS:
+                    raise
+                logger.warning("asking again for the reboot of %s: %s", provider_id, error)
+            else:
+                return
 
     def list_plans(self) -> list[Plan]:
         """The plans on offer."""

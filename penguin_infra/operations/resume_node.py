@@ -1,4 +1,4 @@
-"""Resume one paused node: it takes up the status that it had left."""
+"""Resume one node that is paused or in maintenance: it takes up the status that it had left."""
 
 from datetime import datetime
 
@@ -10,6 +10,8 @@ from penguin_infra.domain.policies import pause_listed
 from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.store import listings, nodes
 from penguin_infra.store.actions import Action
+
+_HELD = frozenset({NodeStatus.PAUSED, NodeStatus.MAINTENANCE})
 
 
 def resume_node(connection: Connection, action: Action, now: datetime) -> str:
@@ -32,9 +34,12 @@ def resume_node(connection: Connection, action: Action, now: datetime) -> str:
 
 
 def check_resumable(connection: Connection, node: Node) -> None:
-    """Raise `CannotAct` where the node is not paused, or would be paused again at once."""
-    if node.status is not NodeStatus.PAUSED:
-        raise CannotAct(f"{node.label} is {node.status}; only a paused node can be resumed")
+    """Raise `CannotAct` where the node is not held back, or would be paused again at once.
+
+    A node that is silent still is resumed all the same: the rotation leaves it out, and the person may know more.
+    """
+    if node.status not in _HELD:
+        raise CannotAct(f"{node.label} is {node.status}; only a paused or maintained node can be resumed")
     if blocking := pause_listed.pausing_listings(listings.open_listings(connection, node.node_id)):
         zones = ", ".join(listing.zone for listing in blocking)
         raise CannotAct(

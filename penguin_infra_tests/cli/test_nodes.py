@@ -109,7 +109,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     [
         ("pause", NodeStatus.PAUSED, "a node that is paused cannot be paused"),
         ("pause", NodeStatus.PROVISIONING, "a node that is provisioning cannot be paused"),
-        ("resume", NodeStatus.WARMING, "only a paused node can be resumed"),
+        ("resume", NodeStatus.WARMING, "only a paused or maintained node can be resumed"),
     ],
 )
 def test_what_is_not_possible_is_refused_at_once(

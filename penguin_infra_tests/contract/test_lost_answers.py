@@ -32,6 +32,20 @@ def test_a_creation_cut_every_time_makes_one_instance(
     assert [instance["id"] for instance in simulator.instances(label)] == [provider_id]
 
 
+def test_a_reboot_whose_answer_is_lost_is_asked_for_again(
+    provider: RestProvider, simulator: SimulatorProcess, label: str
+) -> None:
+    provider_id = create(provider, label)
+    while provider.get_instance(provider_id).ip_address is None:
+        time.sleep(0.05)
+    simulator.add_fault("cut_after_act", method="POST", count=1)
+    provider.reboot_instance(provider_id)
+    assert simulator.ask("GET", f"/lab/instances/{provider_id}").json()["reboots"] == 2
+    simulator.add_fault("cut_after_act", method="POST")
+    with pytest.raises(OutcomeUnknown):
+        provider.reboot_instance(provider_id)
+
+
 def test_an_adoption_is_logged(
     provider: RestProvider, simulator: SimulatorProcess, label: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,6 +94,24 @@ def test_a_second_deletion_counts_as_done(provider: NodeProvider, label: str) ->
     provider.delete_instance(instance.provider_id)
 
 
+def test_a_reboot_reaches_the_instance_and_no_other(
+    provider: NodeProvider, simulator: SimulatorProcess, label: str
+) -> None:
+    asked, other = (
+        provider.create_instance(label=f"{label}-{name}", region="seattle", plan="ssd-1").provider_id
+        for name in ("asked", "other")
+    )
+    wait_until_running(provider, asked)
+    provider.reboot_instance(asked)
+    reboots = [simulator.ask("GET", f"/lab/instances/{each}").json()["reboots"] for each in (asked, other)]
+    assert reboots == [1, 0]
+
+
+def test_a_reboot_of_nothing_is_not_found(provider: NodeProvider) -> None:
+    with pytest.raises(InstanceNotFound, match="hw-999999999"):
+        provider.reboot_instance("hw-999999999")
+
+
 @pytest.mark.parametrize("provider_id", ["hw-999999999", "no such", "../plans", "hw-1/../../plans", "hw-1?x=1"])
 def test_an_unknown_instance_is_not_found(provider: NodeProvider, provider_id: str) -> None:
     with pytest.raises(InstanceNotFound):

@@ -130,10 +130,32 @@ def test_a_listing_that_would_not_pause_the_node_does_not_hold_it(engine: Engine
     assert status_of(engine, node_id) is NodeStatus.WARMING
 
 
-@pytest.mark.parametrize(
-    "status", [NodeStatus.PROVISIONING, NodeStatus.WARMING, NodeStatus.MAINTENANCE, NodeStatus.DECOMMISSIONED]
-)
-def test_only_a_paused_node_can_be_resumed(engine: Engine, status: NodeStatus) -> None:
+@pytest.mark.parametrize("left", [NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PAUSED])
+def test_a_maintained_node_takes_up_what_it_left(engine: Engine, left: NodeStatus) -> None:
+    node_id = add_node(engine, status=left)
+    with engine.begin() as connection:
+        event = NodeEvent.MAINTENANCE_BEGUN
+        nodes.apply_event(connection, node_id, event, reason="dead", requested_by="policy:test", now=NOW)
+    plan(engine, [node_id], ActionKind.RESUME)
+    (outcome,) = run_resumes(engine)
+    assert (outcome.status, outcome.text) == (ActionStatus.SUCCEEDED, f"node-001 is {left} again")
+    assert status_of(engine, node_id) is left
+
+
+def test_a_maintained_node_that_is_listed_stays_where_it_is(engine: Engine) -> None:
+    node_id = add_node(engine, status=NodeStatus.MAINTENANCE)
+    list_address(engine, node_id)
+    plan(engine, [node_id], ActionKind.RESUME)
+    (outcome,) = run_resumes(engine)
+    assert outcome.status is ActionStatus.FAILED
+    assert status_of(engine, node_id) is NodeStatus.MAINTENANCE
+
+
+@pytest.mark.parametrize("status", [NodeStatus.PROVISIONING, NodeStatus.WARMING, NodeStatus.DECOMMISSIONED])
+def test_only_a_node_that_is_held_back_can_be_resumed(engine: Engine, status: NodeStatus) -> None:
     node_id = add_node(engine, status=status)
-    with engine.connect() as connection, pytest.raises(CannotAct, match=f"node-001 is {status}; only a paused node"):
+    with (
+        engine.connect() as connection,
+        pytest.raises(CannotAct, match=f"node-001 is {status}; only a paused or maintained node"),
+    ):
         check_resumable(connection, nodes.get_node(connection, node_id))
