@@ -2,7 +2,7 @@
 
 import typer
 
-from penguin_infra.cli import actions, alerts, database, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
+from penguin_infra.cli import actions, alerts, database, feedback, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
 
@@ -23,6 +23,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(actions.app, name="actions")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(actions.lists_app, name="lists")
+app.add_typer(feedback.app, name="feedback")
 app.command()(check_ip)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
