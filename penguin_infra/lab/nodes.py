@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from penguin_infra.agent.agent import Agent, AgentConfig
+from penguin_infra.lab.history import history_batches
 from penguin_infra.lab.node_control import UnknownLabNode
 from penguin_infra.lab.node_moods import Scenario
 from penguin_infra.lab.node_simulation import SimulatedNode
@@ -182,6 +183,7 @@ class LabNodes:
             if not answer.is_success:
                 logger.warning("no token for %s: %s", node.label, answer.status_code)
                 return
+            self._tell_history(node, answer.json()["token"])
             token.touch(mode=0o600)
             token.write_text(answer.json()["token"])
         config = AgentConfig(
@@ -196,6 +198,12 @@ class LabNodes:
         node.stop = threading.Event()
         node.thread = threading.Thread(target=agent.run, args=(node.stop,), name=node.label, daemon=True)
         node.thread.start()
+
+    def _tell_history(self, node: LabNode, token: str) -> None:
+        for batch in history_batches(node.node_id, now=datetime.now(UTC), seed=node.inside.seed):
+            self._gateway.post(
+                "/api/v1/agents/deliveries", json=batch.to_json(), headers={"Authorization": f"Bearer {token}"}
+            ).raise_for_status()
 
     def _silence(self, node: LabNode) -> None:
         node.stop.set()
