@@ -1,6 +1,6 @@
 """Lines as Postfix writes them, for tests."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 GMAIL = "gmail-smtp-in.l.google.com[142.250.1.27]:25"
@@ -18,7 +18,7 @@ def delivery(
     at: datetime | None = None,
 ) -> str:
     """One delivery agent's line."""
-    stamp = (at or datetime.now(timezone.utc)).isoformat(timespec="microseconds")
+    stamp = (at or datetime.now(UTC)).isoformat(timespec="microseconds")
     recipient = to or f"person{number}@example.org"
     return (
         f"{stamp} node postfix/{agent}[4711]: 4F{number:08X}: to=<{recipient}>, relay={relay}, delay=1.2,"
@@ -28,7 +28,7 @@ def delivery(
 
 def removed(number: int) -> str:
     """The queue manager is done with a message."""
-    return f"{datetime.now(timezone.utc).isoformat()} node postfix/qmgr[12]: 4F{number:08X}: removed\n"
+    return f"{datetime.now(UTC).isoformat()} node postfix/qmgr[12]: 4F{number:08X}: removed\n"
 
 
 def append(log: Path, *lines: str) -> None:
