@@ -22,6 +22,7 @@ PORT_SETTINGS = {
     "PENGUIN_UI_PORT": "ui_port",
     "PENGUIN_CODE_SERVER_PORT": "code_server_port",
     "PENGUIN_SUPERVISOR_PORT": "supervisor_port",
+    "PENGUIN_GATEWAY_PORT": "gateway_port",
 }
 LAB_PORT_SETTINGS = {
     "PENGUIN_LAB_HOSTWIND_PORT": "lab_hostwind_port",
@@ -78,6 +79,9 @@ def list_programs(
             command = (*own, "lab", verb, "--port", str(port), "--directory", str(known.home / "lab" / folder))
             # The nodes speak to the gateway: they begin after it.
             programs.append(Program(name, command, priority=60 if name == "lab-nodes" else 20, port=port))
+    # One process serves a lab; two keep both cores busy where thousands of nodes speak.
+    gateway = (*own, "gateway", "serve", "--port", str(known.gateway_port), "--workers", "1" if is_lab else "2")
+    programs.append(Program("gateway", gateway, priority=25, port=known.gateway_port))
     code_server = ("dagster", "api", "grpc", "-m", definitions_module, "--host", LOOPBACK)
     location = ("--port", str(known.code_server_port), "--location-name", CODE_LOCATION)
     webserver = ("dagster_webserver", "-h", LOOPBACK, "-p", str(known.ui_port), "-w", workspace)
