@@ -2,7 +2,19 @@
 
 import typer
 
-from penguin_infra.cli import actions, alerts, database, feedback, fleet, keys, lab_dns, lab_hostwind, lab_nodes, nodes
+from penguin_infra.cli import (
+    actions,
+    alerts,
+    database,
+    feedback,
+    fleet,
+    gateway,
+    keys,
+    lab_dns,
+    lab_hostwind,
+    lab_nodes,
+    nodes,
+)
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
 
@@ -28,4 +40,5 @@ app.command()(check_ip)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
 app.add_typer(database.app, name="db")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(lab, name="lab")

@@ -1,0 +1,95 @@
+"""The fleet as the hot route knows it: whose a token is and what each node is told, at most a second old.
+
+What makes a directive is `store/agent_directory.py`'s. Nothing here is written to the database.
+"""
+
+import asyncio
+from hmac import compare_digest
+
+import msgspec
+import psycopg
+
+from penguin_infra.gateway.errors import Unavailable, unauthorized
+from penguin_infra.gateway.links import Link
+from penguin_infra.gateway.shapes import DirectiveOut
+from penguin_infra.operations.issue_credentials import hash_secret
+from penguin_infra.store.agent_directory import Standing, find_token, read_standings, read_tokens
+
+# So many unknown tokens are looked up at a time; whoever sends more of them waits for nothing but a refusal.
+_MOST_LOOKUPS = 20
+
+
+class Directory:
+    """Tokens and standings, refreshed by `refresh`; a token that is newer than that is looked up."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._tokens: dict[bytes, str] = {}
+        self._standings: dict[str, Standing] = {}
+        self._rendered: dict[Standing, bytes] = {}
+        self._lookups = asyncio.Semaphore(_MOST_LOOKUPS)
+
+    async def refresh(self) -> None:
+        """Read the whole fleet anew; raises psycopg's errors and `Unavailable`, and keeps what it knew then."""
+        connection = self._link.connection()
+        tokens = await read_tokens(connection)
+        standings = await read_standings(connection)
+        self._tokens = tokens
+        self._standings = {standing.node_id: standing for standing in standings}
+        still = set(standings)
+        self._rendered = {standing: body for standing, body in self._rendered.items() if standing in still}
+
+    async def node_of(self, authorization: str | None) -> str:
+        """The node that an `Authorization` header speaks for; raises a 401."""
+        digest = hash_secret(bearer_token(authorization))
+        # Whoever could time a dictionary's look-up would learn about a hash, not about the token that it came from.
+        node_id = self._tokens.get(digest)
+        if node_id is None:
+            node_id = await self._look_up(digest)
+        return node_id
+
+    async def directive(self, node_id: str, restart_done_id: str | None) -> bytes:
+        """A node's directive as JSON, without a restart that it says is done."""
+        standing = self._standings.get(node_id)
+        if standing is None:
+            # A node that was made within this second.
+            await self.refresh()
+            standing = self._standings.get(node_id) or Standing(node_id, False, 0, None, None)
+        if standing.restart_id is not None and standing.restart_id == restart_done_id:
+            standing = standing._replace(restart=None, restart_id=None)
+        body = self._rendered.get(standing)
+        if body is None:
+            body = self._rendered[standing] = _render(standing)
+        return body
+
+    async def _look_up(self, digest: bytes) -> str:
+        if self._lookups.locked():
+            raise Unavailable("too many unknown tokens are being looked up")
+        async with self._lookups:
+            try:
+                node_id = await find_token(self._link.connection(), digest)
+            except psycopg.OperationalError:
+                raise Unavailable("the database did not answer; send this again") from None
+        if node_id is None:
+            raise unauthorized()
+        self._tokens[digest] = node_id
+        return node_id
+
+
+def bearer_token(authorization: str | None) -> str:
+    """The token of an `Authorization: Bearer` header; raises a 401."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if not compare_digest(scheme.lower(), "bearer") or not token.isascii():
+        raise unauthorized()
+    return token.strip()
+
+
+def _render(standing: Standing) -> bytes:
+    return msgspec.json.encode(
+        DirectiveOut(
+            version=standing.version,
+            transport="release" if standing.may_send else "hold",
+            restart=msgspec.convert(standing.restart or "none", DirectiveOut.__annotations__["restart"]),
+            restart_id=standing.restart_id,
+        )
+    )

@@ -1,0 +1,214 @@
+"""What operators and other programs ask: nodes, the rotation, tokens, and complaints in ARF. By API key, by scope.
+
+What they do stands in `operations/`; these routes run in threads, apart from the agents' loop.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from penguin_infra.domain.node import Node, NodeStatus
+from penguin_infra.gateway.errors import ApiError, Unavailable, json_response, unauthorized
+from penguin_infra.operations.answer_once import KeyReused, answer_once
+from penguin_infra.operations.issue_credentials import SCOPES, Scope, hash_secret, issue_agent_token
+from penguin_infra.operations.request_nodes import BadRequest, request_nodes
+from penguin_infra.store import credentials, nodes
+from penguin_infra.store.credentials import ApiKey
+from penguin_infra.wiring import Wiring
+
+_bearer = HTTPBearer(auto_error=False, description="An API key; `penguin-infra keys create` makes one.")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Printable = r"^[!-~]+$"
+
+
+class NodeRequest(BaseModel):
+    """A request for one node."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    region: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?$", description="The provider's region.")
+    plan: str = Field(pattern=Printable, max_length=50, description="The provider's plan.")
+    label: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?$",
+        description="By default made from the region and a number.",
+    )
+
+
+class NodeOut(BaseModel):
+    """A node; only a request has no address yet."""
+
+    node_id: UUID
+    label: str
+    status: NodeStatus
+    region: str
+    plan: str
+    ip_address: str | None
+    hostname: str | None
+
+
+class NodesOut(BaseModel):
+    """All nodes, by label."""
+
+    nodes: list[NodeOut]
+
+
+class RotationOut(BaseModel):
+    """The nodes that may send now, by label."""
+
+    nodes: list[NodeOut]
+
+
+class TokenOut(BaseModel):
+    """A node's new token, shown this once."""
+
+    node_id: UUID
+    token: str
+
+
+class ComplaintOut(BaseModel):
+    """What became of a complaint."""
+
+    attribution: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, in a transaction that ends with the request."""
+
+    connection: Connection
+    key: ApiKey
+
+
+def build_router(fleet: Wiring) -> APIRouter:
+    """The routes, on this fleet."""
+    router = APIRouter(prefix="/api/v1")
+
+    @router.get("/infrastructure/rotation", tags=["infrastructure"], response_model=RotationOut)
+    def get_rotation(caller: Annotated[Caller, _caller(fleet, "read")]) -> Response:
+        """Who may send now."""
+        return json_response({"nodes": [_row(row._mapping) for row in nodes.rotation(caller.connection)]})
+
+    @router.get("/infrastructure/nodes", tags=["infrastructure"], response_model=NodesOut)
+    def get_nodes(caller: Annotated[Caller, _caller(fleet, "read")]) -> Response:
+        """All nodes."""
+        return json_response({"nodes": [_node(node) for node in nodes.list_nodes(caller.connection)]})
+
+    @router.post("/infrastructure/nodes", tags=["infrastructure"], status_code=202, response_model=NodeOut)
+    def post_node(
+        caller: Annotated[Caller, _caller(fleet, "operate")],
+        asked: NodeRequest,
+        idempotency_key: Annotated[str | None, Header(pattern=Printable, max_length=200)] = None,
+    ) -> Response:
+        """Ask for a node. With an `Idempotency-Key`, the same request again asks for no second one."""
+        now = fleet.clock.now()
+
+        def act() -> dict[str, Any]:
+            (node,) = request_nodes(
+                caller.connection,
+                node_count=1,
+                region=asked.region,
+                plan=asked.plan,
+                label=asked.label,
+                requested_by=f"api:{caller.key.name}",
+                now=now,
+            )
+            return _node(node)
+
+        answer = answer_once(
+            caller.connection,
+            key_id=caller.key.key_id,
+            idempotency_key=idempotency_key,
+            request=asked.model_dump_json().encode(),
+            now=now,
+            act=act,
+        )
+        return json_response(answer, status=202)
+
+    @router.post(
+        "/infrastructure/nodes/{node_id}/agent-token",
+        tags=["infrastructure"], status_code=201, response_model=TokenOut,
+    )  # fmt: skip
+    def post_agent_token(
+        caller: Annotated[Caller, _caller(fleet, "admin")],
+        node_id: Annotated[UUID, Path(description="The node's id.")],
+    ) -> Response:
+        """Make a node's token; the former one ends in five minutes."""
+        token = issue_agent_token(caller.connection, node_id, fleet.clock.now())
+        return json_response({"node_id": node_id, "token": token}, status=201, headers={"Cache-Control": "no-store"})
+
+    @router.post("/feedback/arf", tags=["feedback"], response_model=ComplaintOut)
+    def post_complaint(
+        caller: Annotated[Caller, _caller(fleet, "operate")],
+        raw: Annotated[bytes, Body(media_type="message/rfc822")],
+    ) -> Response:
+        """Take a complaint as the mail that a mailbox provider sent (RFC 5965), raw."""
+        # With its mail parser, which no other route needs.
+        from penguin_infra.operations.record_complaint import record_complaint  # noqa: PLC0415
+
+        try:
+            found = record_complaint(caller.connection, raw, fleet.clock.now())
+        except ValueError as error:
+            raise ApiError(422, "invalid", str(error)) from None
+        return json_response({"attribution": found.attribution, "is_new": found.is_new})
+
+    return router
+
+
+def _caller(fleet: Wiring, scope: Scope) -> Any:
+    def authorized(bearer: Bearer) -> Iterator[Caller]:
+        if bearer is None:
+            raise unauthorized()
+        with fleet.engine.begin() as connection:
+            key = credentials.find_key(connection, hash_secret(bearer.credentials))
+            if key is None:
+                raise unauthorized()
+            if SCOPES.index(key.scope) < SCOPES.index(scope):
+                raise ApiError(403, "forbidden", f"this key may {key.scope}; this takes the scope {scope}")
+            yield Caller(connection, key)
+
+    # The transaction ends before the answer leaves: nothing is told that was not committed.
+    return Depends(authorized, scope="function")
+
+
+# What an operation's error means to its caller: status, code, and the field where it is always the same.
+_MEANINGS: dict[type[Exception], tuple[int, str, str | None]] = {
+    BadRequest: (422, "invalid", None),
+    nodes.LabelTaken: (409, "conflict", "label"),
+    nodes.NodeNotFound: (404, "not_found", None),
+    KeyReused: (422, "idempotency_key_reused", None),
+}
+REFUSALS: tuple[type[Exception], ...] = (ApiError, OperationalError, PoolTimeout, *_MEANINGS)
+
+
+def as_refusal(error: Exception) -> ApiError:
+    """One of `REFUSALS` in the API's words."""
+    if isinstance(error, ApiError):
+        return error
+    if type(error) in _MEANINGS:
+        status, code, field = _MEANINGS[type(error)]
+        return ApiError(status, code, str(error), field=field)
+    return Unavailable("the database did not answer; send this again")
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return _row({name: getattr(node, name) for name in NodeOut.model_fields})
+
+
+def _row(row: Any) -> dict[str, Any]:
+    named = {name: row[name] for name in NodeOut.model_fields}
+    address = named["ip_address"]
+    return named | {
+        "node_id": str(named["node_id"]),
+        "status": str(named["status"]),
+        "ip_address": None if address is None else str(address),
+    }
