@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penguin_infra.domain.actions import RetryLimits
+from penguin_infra.domain.delivery_limits import DeliveryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.listing_limits import ListingLimits
@@ -30,6 +31,7 @@ class Policy:
     retry: RetryLimits = field(default_factory=RetryLimits)
     provisioning: ProvisionLimits = field(default_factory=ProvisionLimits)
     listing: ListingLimits = field(default_factory=ListingLimits)
+    delivery: DeliveryLimits = field(default_factory=DeliveryLimits)
     health: HealthLimits = field(default_factory=HealthLimits)
     blacklist_zones: tuple[str, ...] | None = None
 
@@ -81,11 +83,28 @@ class _Health(_Section):
         return HealthLimits(silence=silence, **told)
 
 
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Delivery(_Section):
+    bounce_alert_rate: _Share = _DEFAULTS.delivery.bounce_alert_rate
+    bounce_pause_rate: _Share = _DEFAULTS.delivery.bounce_pause_rate
+    complaint_alert_rate: _Share = _DEFAULTS.delivery.complaint_alert_rate
+    complaint_pause_rate: _Share = _DEFAULTS.delivery.complaint_pause_rate
+    policy_rejection_alert_rate: _Share = _DEFAULTS.delivery.policy_rejection_alert_rate
+    # A rate of nothing is unknown, and would be above nought for every node.
+    minimum_attempted: Annotated[int, Field(ge=1)] = _DEFAULTS.delivery.minimum_attempted
+    complaint_minimum_sent: Annotated[int, Field(ge=1)] = _DEFAULTS.delivery.complaint_minimum_sent
+    window_messages: Annotated[int, Field(ge=1)] = _DEFAULTS.delivery.window_messages
+    minimum_pause_hours: Annotated[float, Field(ge=0)] = _DEFAULTS.delivery.minimum_pause_hours
+
+
 class _File(_Section):
     guardrails: _Guardrails = _Guardrails()
     retry: _Retry = _Retry()
     provisioning: _Provisioning = _Provisioning()
     blacklists: _Blacklists = _Blacklists()
+    delivery: _Delivery = _Delivery()
     health: _Health = _Health()
 
 
@@ -115,5 +134,6 @@ def read_policy(path: Path | None) -> Policy:
         provisioning=ProvisionLimits(**file.provisioning.model_dump(), retry=retry),
         blacklist_zones=blacklists.pop("zones"),
         listing=ListingLimits(**blacklists),
+        delivery=DeliveryLimits(**file.delivery.model_dump()),
         health=file.health.limits(),
     )

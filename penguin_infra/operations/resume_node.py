@@ -4,21 +4,28 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from penguin_infra.domain.delivery_limits import DEFAULT_LIMITS, DeliveryLimits
 from penguin_infra.domain.lifecycle import return_event
 from penguin_infra.domain.node import SENDING_STATUSES, Node, NodeStatus
-from penguin_infra.domain.policies import pause_listed
+from penguin_infra.domain.policies import pause_listed, resume_recovered
 from penguin_infra.operations.carry_out_batch import CannotAct
+from penguin_infra.operations.want_pauses import want_resumes
 from penguin_infra.store import listings, nodes
 from penguin_infra.store.actions import Action
 
 _HELD = frozenset({NodeStatus.PAUSED, NodeStatus.MAINTENANCE})
 
 
-def resume_node(connection: Connection, action: Action, now: datetime) -> str:
+def resume_node(
+    connection: Connection, action: Action, now: datetime, *, delivery_limits: DeliveryLimits = DEFAULT_LIMITS
+) -> str:
     """Resume the action's node; raises `CannotAct` while its address has a listing that would pause it again."""
     node = nodes.get_node(connection, action.node_id)
     if node.status in SENDING_STATUSES:
         return f"{node.label} is {node.status} already"
+    is_by_policy = action.requested_by == resume_recovered.NAME
+    if is_by_policy and not want_resumes(connection, delivery_limits, now, node.node_id):
+        return f"the pause of {node.label} is no longer one that ends by itself; it stays {node.status}"
     check_resumable(connection, node)
     target = nodes.apply_event(
         connection,

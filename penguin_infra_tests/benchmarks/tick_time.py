@@ -10,11 +10,10 @@ from sqlalchemy import URL, Engine, text
 
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.pause_listed import plan_pauses
+from penguin_infra.operations.want_pauses import want_pauses
 from penguin_infra.settings import Settings
 from penguin_infra.store.database import make_engine
 from penguin_infra.store.embedded import PostgresServer
-from penguin_infra.store.listings import listed_nodes
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.conftest import Databases
 
@@ -76,7 +75,7 @@ def _tick(url: URL, directory: Path) -> list[float]:
         for _ in range(_TICKS):
             began = time.perf_counter()
             Tick(context, fleet, ActionKind.PAUSE).run(
-                lambda connection: plan_pauses(listed_nodes(connection)), is_batch=True
+                lambda connection: want_pauses(connection, fleet.policy.delivery, fleet.clock.now()), is_batch=True
             )
             seconds.append(time.perf_counter() - began)
     fleet.engine.dispose()

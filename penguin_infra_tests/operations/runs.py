@@ -30,10 +30,10 @@ def run_pauses(engine: Engine, *, act: Act = pause_node, run_id: str | None = No
     )
 
 
-def run_resumes(engine: Engine) -> list[Outcome]:
+def run_resumes(engine: Engine, now: datetime = NOW) -> list[Outcome]:
     """One run of the resume job."""
     return carry_out_batch(
-        engine, ActionKind.RESUME, resume_node, run_id=str(uuid4()), clock=lambda: NOW, limits=LIMITS
+        engine, ActionKind.RESUME, resume_node, run_id=str(uuid4()), clock=lambda: now, limits=LIMITS
     )
 
 

@@ -1,6 +1,7 @@
-"""Pausing: the sensor that finds listed nodes, and the job that pauses all that is due in one run."""
+"""Pausing: the sensor that finds listed and bouncing nodes, and the job that pauses all that is due in one run."""
 
 from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 from dagster import OpExecutionContext, ResourceParam, RunRequest, SensorEvaluationContext, SkipReason
@@ -9,16 +10,15 @@ from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.remediation.batches import run_batch
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.pause_listed import plan_pauses
 from penguin_infra.operations.pause_node import pause_node
-from penguin_infra.store.listings import listed_nodes
+from penguin_infra.operations.want_pauses import want_pauses
 from penguin_infra.wiring import Wiring
 
 
 @dg.op
 def pause_due_nodes(context: OpExecutionContext, fleet: ResourceParam[Wiring]) -> None:
     """Pause every node whose pause is due, each in a transaction of its own."""
-    run_batch(context, fleet, ActionKind.PAUSE, pause_node)
+    run_batch(context, fleet, ActionKind.PAUSE, partial(pause_node, delivery_limits=fleet.policy.delivery))
 
 
 @dg.job(
@@ -32,12 +32,13 @@ def pause() -> None:
 @dg.sensor(
     job=pause,
     # Dagster shows no sensor's docstring.
-    description="Plans a pause for each sending node with a confirmed critical or high listing, and runs what is due.",
+    description="Plans a pause for each sending node with a confirmed critical or high listing, or whose bounces or "
+    "complaints are proven too many, and runs what is due.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def pause_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
-    """Plans a pause for each sending node with a confirmed critical or high listing, and runs what is due."""
+    """Plans a pause for each sending node that is listed or whose rates are proven too high, and runs what is due."""
     return Tick(context, fleet, ActionKind.PAUSE).run(
-        lambda connection: plan_pauses(listed_nodes(connection)), is_batch=True
+        lambda connection: want_pauses(connection, fleet.policy.delivery, fleet.clock.now()), is_batch=True
     )
