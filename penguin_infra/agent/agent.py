@@ -109,7 +109,8 @@ class _Loop:
         self._replay = Replay(config, spool, link, self._chance)
         self._backoff = Backoff(5.0, config.heartbeat_backoff_cap_seconds, self._chance)
         started = clock.monotonic()
-        self._batch_due = started + config.batch_seconds
+        # The first at once: it keeps which file the log is, so that a rotation from now on is followed.
+        self._batch_due = started
         self._replay_due = started
         # A thousand agents that a deployment starts at once speak at different moments from the first on.
         self._heartbeat_due = started + self._chance.uniform(0.0, min(5.0, config.heartbeat_seconds))
@@ -133,7 +134,7 @@ class _Loop:
     def _step(self) -> Ended | None:
         now, ticks = self._clock.now(), self._clock.monotonic()
         self._follow_log(now)
-        if ticks >= self._batch_due:
+        if ticks >= self._batch_due and self._follower.position is not None:
             self._batch_due = ticks + self._config.batch_seconds * self._chance.uniform(*_JITTER)
             self._close_batch()
         self._directives.enforce(self._sent(), now, is_check=False)

@@ -49,6 +49,7 @@ class LogFollower:
         self._resume = position
         self._position = position
         self._skip_present = skip_present
+        self._trouble = ""
 
     @property
     def position(self) -> Position | None:
@@ -66,7 +67,10 @@ class LogFollower:
         try:
             return self._read(limit)
         except OSError as error:
-            _log.warning("cannot read %s: %s", self._path, error)
+            # Once a trouble, not once a second.
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                _log.warning("cannot read the mail log: %s", error)
             return Lines([], 0, is_end=True)
 
     def _read(self, limit: int) -> Lines:
