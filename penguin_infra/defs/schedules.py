@@ -6,6 +6,7 @@ import dagster as dg
 
 from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
 from penguin_infra.defs.reporting.alerts import alerts_open
@@ -26,8 +27,8 @@ sweep_blacklists = dg.define_asset_job(
 
 measure_telemetry = dg.define_asset_job(
     "measure_telemetry",
-    selection=dg.AssetSelection.assets(node_health, alerts_open),
-    description="What the nodes tell of themselves, and what people must know of.",
+    selection=dg.AssetSelection.assets(node_health, delivery_rates, alerts_open),
+    description="What the nodes tell of themselves and of their mail, and what people must know of.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )
 

@@ -61,6 +61,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
     assert found == {
         "alerts_open": ("reporting", []),
         "blacklist_status": ("reputation", []),
+        "delivery_rates": ("telemetry", []),
         "node_health": ("telemetry", []),
         "node_inventory": ("inventory", ["provider_instances"]),
         "provider_instances": ("inventory", []),
@@ -72,6 +73,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
     assert {name: spec.blocking for name, spec in checks.items()} == {
         "blacklist_status:lists_are_healthy": False,
         "blacklist_status:no_list_lists_everybody": True,
+        "delivery_rates:complaints_are_attributed": False,
+        "delivery_rates:deliveries_are_reported": False,
         "node_health:few_are_silent": False,
         "node_health:observer_is_alive": True,
         "node_inventory:no_ghosts": False,
