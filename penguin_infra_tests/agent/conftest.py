@@ -96,7 +96,7 @@ def config(tmp_path: Path, gateway: StubGateway) -> AgentConfig:
         token_file=token,
         spool_folder=tmp_path / "spool",
         mail_log=tmp_path / "mail.log",
-        heartbeat_seconds=0.2,
+        heartbeat_seconds=0.1,
         batch_seconds=0.1,
         log_poll_seconds=0.02,
         request_timeout_seconds=2.0,
