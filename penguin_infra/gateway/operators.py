@@ -5,27 +5,38 @@ What they do stands in `operations/`; these routes run in threads, apart from th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from penguin_infra.domain.complaint import NotFeedback
 from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.gateway.errors import ApiError, Unavailable, json_response, unauthorized
 from penguin_infra.operations.answer_once import KeyReused, answer_once
 from penguin_infra.operations.issue_credentials import SCOPES, Scope, hash_secret, issue_agent_token
+from penguin_infra.operations.record_complaint import record_complaint
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
 from penguin_infra.store import credentials, nodes
 from penguin_infra.store.credentials import ApiKey
+from penguin_infra.store.database import lock_labels
 from penguin_infra.wiring import Wiring
 
 _bearer = HTTPBearer(auto_error=False, description="An API key; `penguin-infra keys create` makes one.")
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+# A mail is bytes: OpenAPI has no other word for a body that is no JSON.
+_RAW_MAIL = {
+    "requestBody": {
+        "required": True,
+        "content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 Printable = r"^[!-~]+$"
 
 
@@ -112,27 +123,16 @@ def build_router(fleet: Wiring) -> APIRouter:
         """Ask for a node. With an `Idempotency-Key`, the same request again asks for no second one."""
         now = fleet.clock.now()
 
-        def act() -> dict[str, Any]:
-            (node,) = request_nodes(
-                caller.connection,
-                node_count=1,
-                region=asked.region,
-                plan=asked.plan,
-                label=asked.label,
-                requested_by=f"api:{caller.key.name}",
-                now=now,
-            )
-            return _node(node)
-
         answer = answer_once(
             caller.connection,
             key_id=caller.key.key_id,
             idempotency_key=idempotency_key,
             request=asked.model_dump_json().encode(),
             now=now,
-            act=act,
+            act=lambda: _request_node(caller, asked, now),
         )
-        return json_response(answer, status=202)
+        # In the shape's order: the database keeps no order of its own.
+        return json_response({name: answer[name] for name in NodeOut.model_fields}, status=202)
 
     @router.post(
         "/infrastructure/nodes/{node_id}/agent-token",
@@ -146,22 +146,37 @@ def build_router(fleet: Wiring) -> APIRouter:
         token = issue_agent_token(caller.connection, node_id, fleet.clock.now())
         return json_response({"node_id": node_id, "token": token}, status=201, headers={"Cache-Control": "no-store"})
 
-    @router.post("/feedback/arf", tags=["feedback"], response_model=ComplaintOut)
+    @router.post("/feedback/arf", tags=["feedback"], response_model=ComplaintOut, openapi_extra=_RAW_MAIL)
     def post_complaint(
         caller: Annotated[Caller, _caller(fleet, "operate")],
-        raw: Annotated[bytes, Body(media_type="message/rfc822")],
+        raw: Annotated[bytes, Depends(_raw_mail)],
     ) -> Response:
         """Take a complaint as the mail that a mailbox provider sent (RFC 5965), raw."""
-        # With its mail parser, which no other route needs.
-        from penguin_infra.operations.record_complaint import record_complaint  # noqa: PLC0415
-
-        try:
-            found = record_complaint(caller.connection, raw, fleet.clock.now())
-        except ValueError as error:
-            raise ApiError(422, "invalid", str(error)) from None
+        found = record_complaint(caller.connection, raw, fleet.clock.now())
         return json_response({"attribution": found.attribution, "is_new": found.is_new})
 
     return router
+
+
+async def _raw_mail(request: Request) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "message/rfc822":
+        raise ApiError(415, "unsupported_media_type", "send the mail raw, as `Content-Type: message/rfc822`")
+    return await request.body()
+
+
+def _request_node(caller: Caller, asked: NodeRequest, now: datetime) -> dict[str, Any]:
+    lock_labels(caller.connection)
+    (node,) = request_nodes(
+        caller.connection,
+        node_count=1,
+        region=asked.region,
+        plan=asked.plan,
+        label=asked.label,
+        requested_by=f"api:{caller.key.name}",
+        now=now,
+    )
+    return _node(node)
 
 
 def _caller(fleet: Wiring, scope: Scope) -> Any:
@@ -185,6 +200,7 @@ _MEANINGS: dict[type[Exception], tuple[int, str, str | None]] = {
     BadRequest: (422, "invalid", None),
     nodes.LabelTaken: (409, "conflict", "label"),
     nodes.NodeNotFound: (404, "not_found", None),
+    NotFeedback: (422, "invalid", None),
     KeyReused: (422, "idempotency_key_reused", None),
 }
 REFUSALS: tuple[type[Exception], ...] = (ApiError, OperationalError, PoolTimeout, *_MEANINGS)

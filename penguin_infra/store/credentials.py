@@ -103,7 +103,7 @@ def claim_request(
     claim = insert_or(api_requests).values(
         api_key_id=key_id, idempotency_key=idempotency_key, request_hash=request_hash, answer={}, created_at=now
     )
-    if connection.execute(claim.on_conflict_do_nothing()).rowcount:
+    if connection.execute(claim.on_conflict_do_nothing().returning(r.api_key_id)).first():
         return None
     return connection.execute(
         select(r.request_hash, r.answer).where(r.api_key_id == key_id, r.idempotency_key == idempotency_key)

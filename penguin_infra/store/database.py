@@ -14,6 +14,7 @@ LOCK_CLASS = 0x50454E47
 
 _MIGRATION_LOCK = 1
 _SWEEP_LOCK = 2
+_LABEL_LOCK = 7
 
 
 class DatabaseError(Exception):
@@ -72,6 +73,12 @@ def migration_lock(connection: Connection) -> Iterator[None]:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:class, :key)"), key)
         connection.commit()
+
+
+def lock_labels(connection: Connection) -> None:
+    """Let one transaction at a time choose labels by what is taken: two would choose the same."""
+    key = {"class": LOCK_CLASS, "key": _LABEL_LOCK}
+    connection.execute(text("SELECT pg_advisory_xact_lock(:class, :key)"), key)
 
 
 class Busy(DatabaseError):
