@@ -108,24 +108,23 @@ class _File(_Section):
     health: _Health = _Health()
 
 
+@dataclass(frozen=True, slots=True)
+class LimitInForce:
+    """One limit as the rules work with it. `is_from_file`: the policy file names it, be it with the default's value."""
+
+    section: str
+    name: str
+    value: object
+    default: object
+    is_from_file: bool
+
+
 def read_policy(path: Path | None) -> Policy:
     """Read the policy file, or take every default without one.
 
     Errors: `PolicyFileError`, one line a fault, with the field's name as the file spells it.
     """
-    if path is None:
-        return Policy()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyFileError(f"PENGUIN_POLICY_FILE: cannot read {path}: {error}") from None
-    try:
-        file = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyFileError(f"{path}: not TOML: {error}") from None
-    except ValidationError as error:
-        faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise PolicyFileError("\n".join(faults)) from None
+    file = _read_file(path)
     retry = RetryLimits(**file.retry.model_dump())
     blacklists = file.blacklists.model_dump()
     return Policy(
@@ -137,3 +136,35 @@ def read_policy(path: Path | None) -> Policy:
         delivery=DeliveryLimits(**file.delivery.model_dump()),
         health=file.health.limits(),
     )
+
+
+def limits_in_force(path: Path | None) -> list[LimitInForce]:
+    """Every limit that a file may set, in the file's own order. Errors: as `read_policy`."""
+    file = _read_file(path)
+    return [
+        LimitInForce(
+            section=section,
+            name=name,
+            value=getattr(getattr(file, section), name),
+            default=known.default,
+            is_from_file=name in getattr(file, section).model_fields_set,
+        )
+        for section, limits in _File.model_fields.items()
+        for name, known in type(limits.default).model_fields.items()
+    ]
+
+
+def _read_file(path: Path | None) -> _File:
+    if path is None:
+        return _File()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyFileError(f"PENGUIN_POLICY_FILE: cannot read {path}: {error}") from None
+    try:
+        return _File.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyFileError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise PolicyFileError("\n".join(faults)) from None

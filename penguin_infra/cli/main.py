@@ -17,6 +17,7 @@ from penguin_infra.cli import (
 )
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
+from penguin_infra.cli.policy import policy
 
 app = typer.Typer(
     name="penguin-infra",
@@ -39,6 +40,7 @@ app.add_typer(feedback.app, name="feedback")
 app.command()(check_ip)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
+app.command()(policy)
 app.add_typer(database.app, name="db")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(lab, name="lab")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from penguin_infra.domain.delivery_limits import DeliveryLimits
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
@@ -53,6 +54,16 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         zones = ["zen.spamhaus.org"]
         clean_answers_to_delist = 2
         clean_span_seconds = 60
+        [delivery]
+        bounce_alert_rate = 0.01
+        bounce_pause_rate = 0.02
+        complaint_alert_rate = 0.003
+        complaint_pause_rate = 0.004
+        policy_rejection_alert_rate = 0.05
+        minimum_attempted = 6
+        complaint_minimum_sent = 7
+        window_messages = 8
+        minimum_pause_hours = 0.5
         [health]
         most_silent_share = 0.5
         fewest_silent = 5
@@ -71,6 +82,7 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
     assert policy.provisioning.retry == policy.retry
     assert (policy.listing.clean_answers_to_delist, policy.listing.clean_span_seconds) == (2, 60)
     assert policy.blacklist_zones == ("zen.spamhaus.org",)
+    assert policy.delivery == DeliveryLimits(0.01, 0.02, 0.003, 0.004, 0.05, 6, 7, 8, 0.5)
     assert policy.health == HealthLimits(
         silence=SilenceLimits(most_silent_share=0.5, fewest_silent=5),
         directive_timeout_seconds=1.5,
@@ -96,6 +108,9 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         ("[health]\nmost_silent_share = 0", "health.most_silent_share", "greater than 0"),
         ('[blacklists]\nzones = "zen.spamhaus.org"', "blacklists.zones", "valid tuple"),
         ("[blacklists]\nzones = []", "blacklists.zones", "at least 1 item"),
+        ("[delivery]\nbounce_pause_rate = 10", "delivery.bounce_pause_rate", "less than or equal to 1"),
+        ("[delivery]\nminimum_attempted = 0", "delivery.minimum_attempted", "greater than or equal to 1"),
+        ("[delivery]\nminimum_pause_hours = inf", "delivery.minimum_pause_hours", "finite"),
         ("guardrails = 3", "guardrails", "valid dictionary"),
     ],
 )
