@@ -182,6 +182,20 @@ node_directives = Table(
     at_column("requested_at", nullable=False),
 )
 
+recovery_steps = Table(
+    "recovery_steps",
+    metadata,
+    Column("action_id", Uuid, ForeignKey(f"{SCHEMA}.node_actions.id"), primary_key=True),
+    Column("step", String(20), primary_key=True),
+    Column("status", String(20), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("asked_for", Text, nullable=False),
+    at_column("asked_at", nullable=False),
+    Column("asked_served_seconds", Double, nullable=False),
+    Column("outcome", Text),
+    at_column("finished_at"),
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -25,6 +25,10 @@ rest_seconds = [0]
 [provisioning]
 address_timeout_minutes = 0.02
 poll_seconds = 0.1
+[health]
+directive_timeout_seconds = 0.5
+reboot_timeout_seconds = 30
+poll_seconds = 0.1
 [blacklists]
 zones = ["zen.spamhaus.org", "b.barracudacentral.org"]
 """

@@ -96,6 +96,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "resume": ("urgent", "10", 600),
         "provision": ("slow", "-10", 3600),
         "release": ("slow", "-10", 900),
+        "recover": ("urgent", "10", 1800),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
         "measure_telemetry": ("routine", "0", 300),
@@ -137,5 +138,6 @@ def test_sensors_are_these_each_with_its_job_and_running(repository: dg.Reposito
         "resume_sensor": ("resume", 5, running),
         "provision_sensor": ("provision", 5, running),
         "release_sensor": ("release", 15, running),
+        "recover_sensor": ("recover", 15, running),
     }
     assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []

@@ -14,6 +14,7 @@ from penguin_infra.defs.remediation.ticks import action_id_of
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.operations.node_work import ActionTaken, NodeWork, claim_node_work
 from penguin_infra.operations.provision_node import ProvisionError
+from penguin_infra.operations.recovery_steps import RecoverError
 from penguin_infra.wiring import Wiring
 
 
@@ -39,7 +40,7 @@ class NodeRun:
                     run_id=context.run_id,
                 )
             yield self._work
-        except (ActionTaken, ProvisionError, ProviderError) as error:
+        except (ActionTaken, ProvisionError, ProviderError, RecoverError) as error:
             # The ledger has the error, and decides whether there is another attempt: never Dagster's own retries.
             raise dg.Failure(str(error), allow_retries=False) from error
 
