@@ -1,4 +1,4 @@
-"""`penguin-infra nodes`: look at nodes, ask for new ones, pause and resume them.
+"""`penguin-infra nodes`: ask for new nodes, pause and resume them; how they are shown stands in `node_views.py`.
 
 Asking writes to the ledger; the fleet's sensors and jobs carry it out, so that every change is a run in the UI.
 """
@@ -12,14 +12,14 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
+from penguin_infra.cli import node_views
+from penguin_infra.cli.node_views import Name
 from penguin_infra.cli.output import (
     AsJson,
-    as_text,
     console,
     notes,
     person,
     print_json,
-    show,
     stop,
     told_in_words,
     transaction,
@@ -34,77 +34,20 @@ from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
 from penguin_infra.operations.resume_node import check_resumable
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import listings, nodes, steps
+from penguin_infra.store import nodes, steps
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 
 app = typer.Typer(help="The fleet's nodes: list, show, provision, pause, resume.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The node's label, address or id.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is done, and show each step on the way.")]
 
 _POLL_SECONDS = 1.0
 
 
-@app.command("list")
-@told_in_words
-def list_nodes(
-    status: Annotated[list[NodeStatus] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    sending: Annotated[bool, typer.Option("--sending", help="Only those that may send now (the rotation).")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the nodes, and whether each may send now.
-
-    Example: penguin-infra nodes list --status paused
-    """
-    fleet = wire()
-    with transaction(fleet) as connection:
-        may_send = {row.node_id for row in nodes.rotation(connection)}
-        found = nodes.list_nodes(connection, status or None)
-    rows = [
-        asdict(node) | {"is_sending": node.node_id in may_send}
-        for node in found
-        if not sending or node.node_id in may_send
-    ]
-    shown = rows if as_json else [row | {"is_sending": "yes" if row["is_sending"] else "no"} for row in rows]
-    columns = {
-        "label": "label", "status": "status", "is_sending": "sends", "ip_address": "address", "region": "region",
-        "plan": "plan", "hold_reason": "held because", "updated_at": "since (UTC)",
-    }  # fmt: skip
-    show(shown, columns, as_json=as_json, empty="No such nodes. `penguin-infra nodes provision` asks for one.")
-
-
-@app.command("show")
-@told_in_words
-def show_node(name: Name, as_json: AsJson = False) -> None:
-    """Show all about one node: listings, provisioning, actions and its whole history.
-
-    Example: penguin-infra nodes show node-dallas-001
-    """
-    fleet = wire()
-    with transaction(fleet) as connection:
-        node = nodes.find_node(connection, name)
-        is_sending = any(row.node_id == node.node_id for row in nodes.rotation(connection))
-        open_listings = [asdict(each) for each in listings.open_listings(connection, node.node_id)]
-        done = [dict(row._mapping) for row in steps.list_steps(connection, node.node_id, STEPS)]
-        asked = [dict(row._mapping) for row in ledger.list_actions(connection, node_id=node.node_id)]
-        history = [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)]
-    facts = asdict(node) | {"is_sending": is_sending}
-    if as_json:
-        print_json(facts | {"listings": open_listings, "steps": done, "actions": asked, "transitions": history})
-        return
-    for key, value in facts.items():
-        console.print(f"[bold]{key:<13}[/] {escape(as_text(value))}")
-    show(open_listings, {"zone": "list", "severity": "severity", "codes": "codes", "confirmed_at": "since (UTC)",
-         "is_list_frozen": "list frozen"}, as_json=False, empty="", title="Listed")  # fmt: skip
-    show(done, {"step": "step", "status": "status", "attempt": "attempt", "progress": "waiting for", "error": "error",
-         "started_at": "began", "finished_at": "ended", "run_id": "run"},
-         as_json=False, empty="", title="Provisioning")  # fmt: skip
-    show(asked, {"kind": "action", "status": "status", "reason": "why", "outcome": "outcome", "requested_by": "by",
-         "planned_at": "planned", "run_id": "run"}, as_json=False, empty="", title="Actions")  # fmt: skip
-    show(history, {"happened_at": "at (UTC)", "from_status": "from", "to_status": "to", "reason": "why",
-         "requested_by": "by", "run_id": "run"}, as_json=False, empty="", title="History")  # fmt: skip
+app.command("list")(node_views.list_nodes)
+app.command("show")(node_views.show_node)
 
 
 @app.command("provision")

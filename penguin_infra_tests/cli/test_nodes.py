@@ -1,12 +1,18 @@
 """`penguin-infra nodes`: what is listed and shown, and what pausing and resuming write to the ledger."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import Engine
 
+from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations.judge_health import judge_health
+from penguin_infra.operations.refresh_alerts import refresh_alerts
 from penguin_infra.store import actions as ledger
 from penguin_infra_tests.cli.conftest import Run, RunJson, failure
-from penguin_infra_tests.fleets import add_node, list_address, plan, status_of
+from penguin_infra_tests.fleets import NOW, add_node, add_nodes, list_address, plan, status_of
+from penguin_infra_tests.pulses import beat, tick
 
 
 def asked(engine: Engine) -> list[tuple[str, str, str, str, str]]:
@@ -34,6 +40,41 @@ def test_the_list_says_who_may_send(engine: Engine, run_json: RunJson) -> None:
     ]
     assert [row["label"] for row in run_json("nodes", "list", "--sending")] == ["node-001"]
     assert [row["label"] for row in run_json("nodes", "list", "--status", "paused")] == ["node-003"]
+
+
+def test_the_list_says_how_each_node_is_since_when_and_why(engine: Engine, run: Run, run_json: RunJson) -> None:
+    well, ill = add_nodes(engine, 2)
+    add_node(engine, 3, NodeStatus.DECOMMISSIONED)
+    tick(engine)
+    beat(engine, [well])
+    beat(engine, [ill], silent_seconds=120, at=NOW - timedelta(minutes=2))
+    judge_health(engine, now=NOW)
+    shown = run_json("nodes", "list")
+    assert [(row["health"], row["is_sending"]) for row in shown] == [
+        ("healthy", True), ("unhealthy", False), (None, False),
+    ]  # fmt: skip
+    (row,) = run_json("nodes", "list", "--health", "unhealthy")
+    assert (row["label"], row["health_since"], row["heard_at"]) == (
+        "node-002", "2026-11-24T12:00:00+00:00", "2026-11-24T11:58:00+00:00",
+    )  # fmt: skip
+    assert "silent" in row["health_reason"]
+    assert "unhealthy" in run("nodes", "list").stdout
+
+
+def test_a_node_is_shown_with_its_health_and_what_is_told_of_it(engine: Engine, run: Run, run_json: RunJson) -> None:
+    node_id = add_node(engine, 1, NodeStatus.MAINTENANCE)
+    tick(engine)
+    beat(engine, [node_id], mta_state="down")
+    judge_health(engine, now=NOW)
+    refresh_alerts(engine, limits=SilenceLimits(), now=NOW)
+    shown = run_json("nodes", "show", "node-001")
+    assert (shown["health"], shown["health_reason"]) == ("unhealthy", "the MTA is down, says its heartbeat")
+    assert [(one["health"], one["happened_at"]) for one in shown["health_changes"]] == [
+        ("unhealthy", "2026-11-24T12:00:00+00:00")
+    ]
+    assert [one["rule"] for one in shown["alerts"]] == ["maintenance"]
+    for words in ("Health", "Alerts", "the MTA is down"):
+        assert words in run("nodes", "show", "node-001").stdout
 
 
 def test_the_table_shows_the_nodes_in_words(engine: Engine, run: Run) -> None:

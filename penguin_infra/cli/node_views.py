@@ -1,0 +1,100 @@
+"""How nodes are shown: the list with who may send and who is well, and all about one."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from penguin_infra.cli.output import AsJson, as_text, console, print_json, show, told_in_words, transaction, wire
+from penguin_infra.domain.heartbeat import Health
+from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations.provision_node import STEPS
+from penguin_infra.store import actions as ledger
+from penguin_infra.store import alerts, health, listings, nodes, steps
+from penguin_infra.store.health import NodeHealth
+
+Name = Annotated[str, typer.Argument(help="The node's label, address or id.")]
+
+
+@told_in_words
+def list_nodes(
+    status: Annotated[list[NodeStatus] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    health_is: Annotated[Health | None, typer.Option("--health", help="Only these.")] = None,
+    sending: Annotated[bool, typer.Option("--sending", help="Only those that may send now (the rotation).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the nodes, whether each may send now, and how it is.
+
+    Example: penguin-infra nodes list --status paused
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        may_send = {row.node_id for row in nodes.rotation(connection)}
+        by_id = {one.node_id: one for one in health.node_health(connection)}
+        found = nodes.list_nodes(connection, status or None)
+    rows = [
+        asdict(node) | {"is_sending": node.node_id in may_send} | _health(by_id.get(node.node_id))
+        for node in found
+        if not sending or node.node_id in may_send
+    ]
+    rows = [row for row in rows if health_is is None or row["health"] == health_is]
+    shown = rows if as_json else [row | {"is_sending": "yes" if row["is_sending"] else "no"} for row in rows]
+    columns = {
+        "label": "label", "status": "status", "is_sending": "sends", "health": "health", "ip_address": "address",
+        "region": "region", "plan": "plan", "hold_reason": "held because", "updated_at": "since (UTC)",
+    }  # fmt: skip
+    show(shown, columns, as_json=as_json, empty="No such nodes. `penguin-infra nodes provision` asks for one.")
+
+
+@told_in_words
+def show_node(name: Name, as_json: AsJson = False) -> None:
+    """Show all about one node: health, alerts, listings, provisioning, actions and its whole history.
+
+    Example: penguin-infra nodes show node-dallas-001
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        node = nodes.find_node(connection, name)
+        is_sending = any(row.node_id == node.node_id for row in nodes.rotation(connection))
+        known = next(iter(health.node_health(connection, node.node_id)), None)
+        tables = {
+            "alerts": [dict(row._mapping) for row in alerts.list_alerts(connection, node_id=node.node_id)],
+            "listings": [asdict(each) for each in listings.open_listings(connection, node.node_id)],
+            "steps": [dict(row._mapping) for row in steps.list_steps(connection, node.node_id, STEPS)],
+            "actions": [dict(row._mapping) for row in ledger.list_actions(connection, node_id=node.node_id)],
+            "health_changes": [dict(row._mapping) for row in health.health_events(connection, node.node_id)],
+            "transitions": [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)],
+        }
+    facts = asdict(node) | {"is_sending": is_sending} | _health(known)
+    if as_json:
+        print_json(facts | tables)
+        return
+    for key, value in facts.items():
+        console.print(f"[bold]{key:<13}[/] {escape(as_text(value))}")
+    for key, (title, columns) in _TABLES.items():
+        show(tables[key], columns, as_json=False, empty="", title=title)
+
+
+_TABLES = {
+    "alerts": ("Alerts", {"severity": "severity", "rule": "rule", "summary": "what", "opened_at": "since (UTC)"}),
+    "listings": ("Listed", {"zone": "list", "severity": "severity", "codes": "codes", "confirmed_at": "since (UTC)",
+                            "is_list_frozen": "list frozen"}),
+    "steps": ("Provisioning", {"step": "step", "status": "status", "attempt": "attempt", "progress": "waiting for",
+                               "error": "error", "started_at": "began", "finished_at": "ended", "run_id": "run"}),
+    "actions": ("Actions", {"kind": "action", "status": "status", "reason": "why", "outcome": "outcome",
+                            "requested_by": "by", "planned_at": "planned", "run_id": "run"}),
+    "health_changes": ("Health", {"happened_at": "at (UTC)", "health": "became", "reason": "why"}),
+    "transitions": ("History", {"happened_at": "at (UTC)", "from_status": "from", "to_status": "to", "reason": "why",
+                                "requested_by": "by", "run_id": "run"}),
+}  # fmt: skip
+
+
+def _health(known: NodeHealth | None) -> dict[str, object]:
+    """A decommissioned node has none."""
+    return {
+        "health": known.health if known else None,
+        "health_since": known.health_since if known else None,
+        "health_reason": known.health_reason if known else None,
+        "heard_at": known.received_at if known else None,
+    }
