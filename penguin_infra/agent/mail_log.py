@@ -6,7 +6,7 @@ A log that was compressed before it was read to its end cannot be finished; the 
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,12 +20,16 @@ _HEAD_BYTES = 256
 
 @dataclass(frozen=True)
 class Position:
-    """How far a log was read: which file (by inode and by how it begins), and the offset after the last whole line."""
+    """How far a log was read: which file (by inode and by how it begins), and the offset after the last whole line.
+
+    `written_ns`: when that file was last written; what was written later and is another file is its successor.
+    """
 
     inode: int
     offset: int
     head_length: int = 0
     head_hash: str = ""
+    written_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ class LogFollower:
         if length < _HEAD_BYTES and offset > length:
             length = min(offset, _HEAD_BYTES)
             digest = _hash(os.pread(self._file, length, 0))
-        self._position = Position(position.inode, offset, length, digest)
+        written_ns = os.fstat(self._file).st_mtime_ns
+        self._position = Position(position.inode, offset, length, digest, written_ns)
 
     def _at_end(self) -> Lines:
         """At the end of the open file: go on with its successor, once the writer has turned to that."""
@@ -149,14 +154,17 @@ class LogFollower:
         """Open the file that the kept position speaks of, else the log from its beginning."""
         position = self._resume
         if position is not None:
-            for file in (self._path, *(file for file, _ in reversed(self._rotated()))):
-                if self._open(file, position):
-                    self._resume = None
-                    return True
+            rotated = self._rotated()
+            files = (self._path, *(file for file, _ in reversed(rotated)))
+            if any(self._open(file, position) for file in files):
+                self._resume = None
+                return True
             if position.offset:
-                _log.warning(
-                    "%s was replaced and its former content is not to be found: reading from its start", self._path
-                )
+                _log.warning("what followed in %s after the last reading is not to be found: going on", self._path)
+            successors = (file for file, stat in rotated if stat.st_size and stat.st_mtime_ns > position.written_ns)
+            if any(self._open(file, None) for file in successors):
+                self._resume = None
+                return True
         if not self._open(self._path, None):
             return False
         self._resume = None
@@ -178,9 +186,9 @@ class LogFollower:
         self._file = opened
         self._partial, self._skipped = b"", 0
         if position is None:
-            self._position = Position(stat.st_ino, 0)
+            self._position = Position(stat.st_ino, 0, written_ns=stat.st_mtime_ns)
         else:
-            self._position = Position(stat.st_ino, position.offset, position.head_length, position.head_hash)
+            self._position = replace(position, inode=stat.st_ino)
         return True
 
     def _rotated(self) -> list[tuple[Path, os.stat_result]]:

@@ -147,6 +147,20 @@ def test_several_rotations_while_nobody_followed_are_read_in_order(log: Log) -> 
     assert log.read == log.written
 
 
+def test_what_was_rotated_after_the_last_reading_is_read_even_if_the_file_read_last_is_gone(log: Log) -> None:
+    log.write(5)
+    log.follow()
+    log.path.rename(log.path.with_name("mail.log.1"))
+    log.write(3)
+    os.utime(log.path, ns=(0, log.path.with_name("mail.log.1").stat().st_mtime_ns + 1))
+    log.path.with_name("mail.log.1").unlink()
+    log.path.rename(log.path.with_name("mail.log.1"))
+    log.write(2)
+    log.restart()
+    log.follow()
+    assert log.read == log.written
+
+
 def test_a_new_file_with_the_same_inode_is_another_log(log: Log) -> None:
     log.write(5)
     log.follow()
