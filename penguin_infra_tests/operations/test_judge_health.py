@@ -104,6 +104,16 @@ def test_while_the_observer_sleeps_the_record_stays_as_it_was(engine: Engine) ->
     assert healths(engine) == ["healthy"]
 
 
+def test_while_the_observer_sleeps_nothing_at_all_is_written(engine: Engine) -> None:
+    node_id = add_node(engine)
+    tick(engine)
+    beat(engine, [node_id])
+    assert judge_health(engine, now=NOW + timedelta(seconds=61)).changed_count == 0
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT health_reason, last_heartbeat FROM fleet.sending_nodes")).one()
+    assert tuple(row) == (None, None)
+
+
 def test_a_silent_node_leaves_the_rotation_though_no_daemon_judges_it(engine: Engine) -> None:
     well, silent = add_nodes(engine, 2)
     tick(engine)
