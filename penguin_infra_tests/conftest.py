@@ -49,6 +49,20 @@ class Databases:
         with self._admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
 
+    def refuse(self, url: URL) -> None:
+        """Let nobody into a database and put everybody out, as a server does that went away."""
+        with self._admin.connect() as connection:
+            connection.execute(text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false"))
+            connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+                {"name": url.database},
+            )
+
+    def accept(self, url: URL) -> None:
+        """Let them in again."""
+        with self._admin.connect() as connection:
+            connection.execute(text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true"))
+
     def close(self) -> None:
         self._admin.dispose()
         self.server.stop()
