@@ -1,4 +1,4 @@
-"""What recoveries leave behind, on both servers: one directive a recovery, steps that end once, and who is under way."""
+"""What recoveries leave behind, on both servers: one directive a recovery, steps that end once, who is under way."""
 
 from datetime import timedelta
 from typing import Any
