@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from penguin_infra_tests.benchmarks import delivery_time
 from penguin_infra_tests.benchmarks.detect_to_act import (
     MEDIAN_BUDGET_SECONDS,
     P95_BUDGET_SECONDS,
@@ -23,7 +24,8 @@ from penguin_infra_tests.benchmarks.tick_time import LARGE_FLEET, SMALL_FLEET, m
 def main(
     listings: Annotated[int, typer.Option(min=5, help="How many listings are measured.")] = 20,
     only: Annotated[
-        Literal["load", "tick", "detect"] | None, typer.Option(help="`load`, `tick` or `detect`; by default all.")
+        Literal["load", "tick", "delivery", "detect"] | None,
+        typer.Option(help="`load`, `tick`, `delivery` or `detect`; by default all."),
     ] = None,
 ) -> None:
     """Measure, a few minutes, and print each figure beside its budget and its peer."""
@@ -44,6 +46,8 @@ def main(
                  TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.first)  # fmt: skip
             _row(table, f"its later ticks, {LARGE_FLEET:,} nodes, a fifth listed", large.later,
                  TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.later)  # fmt: skip
+        if only in {None, "delivery"}:
+            _delivery(console, table, directory)
         if only in {None, "detect"}:
             console.print(f"{listings} listings, twice: about {listings * 12 // 60 + 3} minutes ...")
             found = measure_detect_to_act(directory, listings=listings)
@@ -53,6 +57,17 @@ def main(
             _row(table, "listing confirmed → pause done, p95", ours.p95, P95_BUDGET_SECONDS,
                  "Dagster's defaults", defaults.p95)  # fmt: skip
     console.print(table)
+
+
+def _delivery(console: Console, table: Table, directory: Path) -> None:
+    console.print("measuring delivery in large and small fleets; filling takes minutes ...")
+    large, small = (
+        delivery_time.measure_delivery_time(directory, node_count=count)
+        for count in (delivery_time.LARGE_FLEET, delivery_time.SMALL_FLEET)
+    )
+    what = f"delivery measured, {delivery_time.LARGE_FLEET:,} nodes, {large.row_count:,} counts"
+    peer = f"{delivery_time.SMALL_FLEET:,} nodes, {small.row_count:,} counts"
+    _row(table, what, large.slowest, delivery_time.BUDGET_SECONDS, peer, small.slowest)
 
 
 def _row(table: Table, what: str, ours: float, budget: float, peer: str, peers: float) -> None:

@@ -62,6 +62,15 @@ def test_an_address_that_changed_hands_is_laid_to_who_held_it_then(engine: Engin
     assert record(engine, feedback_report(arrived_at=after)).node_id == second
 
 
+def test_a_node_that_is_gone_answers_for_nothing_that_came_after_it(engine: Engine) -> None:
+    node_id = add_node(engine)
+    with engine.begin() as connection:
+        event = NodeEvent.DECOMMISSIONED
+        nodes.apply_event(connection, node_id, event, reason="test", requested_by="person:test", now=NOW)
+    assert record(engine, feedback_report(arrived_at=NOW - timedelta(seconds=1))).node_id == node_id
+    assert record(engine, feedback_report(arrived_at=NOW)).attribution == "unknown_address"
+
+
 @pytest.mark.parametrize(
     ("raw", "attribution"),
     [

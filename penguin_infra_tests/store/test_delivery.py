@@ -115,10 +115,13 @@ def test_a_node_that_is_gone_is_not_measured(engine: Engine) -> None:
     assert measured(engine) == {}
 
 
-def test_what_a_node_was_paused_for_is_not_held_against_it_once_it_sends_again(engine: Engine) -> None:
+@pytest.mark.parametrize("paused_for", [DAY, HOUR])
+def test_what_a_node_was_paused_for_is_not_held_against_it_once_it_sends_again(
+    engine: Engine, paused_for: timedelta
+) -> None:
     node_id = add_node(engine)
-    add_counts(engine, node_id, at=NOW - DAY - HOUR, hard_bounce=500)
-    change(engine, node_id, NodeEvent.PAUSED, NOW - DAY)
+    add_counts(engine, node_id, at=NOW - paused_for - HOUR, hard_bounce=500)
+    change(engine, node_id, NodeEvent.PAUSED, NOW - paused_for)
     assert measured(engine)[node_id].total.hard_bounces == 500
     change(engine, node_id, NodeEvent.RETURNED_TO_WARMING, NOW)
     assert measured(engine) == {}
