@@ -13,13 +13,17 @@ from sqlalchemy import Engine, text
 from penguin_infra.store.database import make_engine, parse_url
 
 _WRITES = (
-    "INSERT INTO fleet.heartbeats (node_id, received_at, mta_state, cpu_percent, memory_percent)"
-    " VALUES (:node_id, now(), :mta_state, :cpu_percent, :memory_percent)",
-    "INSERT INTO fleet.node_pulses (node_id, received_at, served_seconds, sent_at, boot_id, agent_version, mta_state,"
-    " transport, cpu_percent, memory_percent)"
-    " VALUES (:node_id, now(), 0, :sent_at, :boot_id, :agent_version, :mta_state, :transport, :cpu_percent,"
-    " :memory_percent) ON CONFLICT (node_id) DO UPDATE SET received_at = excluded.received_at,"
-    " cpu_percent = excluded.cpu_percent, memory_percent = excluded.memory_percent",
+    (
+        "INSERT INTO fleet.heartbeats (node_id, received_at, mta_state, cpu_percent, memory_percent)"
+        " VALUES (:node_id, now(), :mta_state, :cpu_percent, :memory_percent)"
+    ),
+    (
+        "INSERT INTO fleet.node_pulses (node_id, received_at, served_seconds, sent_at, boot_id, agent_version,"
+        " mta_state, transport, cpu_percent, memory_percent)"
+        " VALUES (:node_id, now(), 0, :sent_at, :boot_id, :agent_version, :mta_state, :transport, :cpu_percent,"
+        " :memory_percent) ON CONFLICT (node_id) DO UPDATE SET received_at = excluded.received_at,"
+        " cpu_percent = excluded.cpu_percent, memory_percent = excluded.memory_percent"
+    ),
 )
 
 
