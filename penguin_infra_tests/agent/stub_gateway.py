@@ -98,7 +98,7 @@ class StubServer:
         self._thread.join()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Poll; an assertion error when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

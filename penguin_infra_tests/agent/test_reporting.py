@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penguin_infra.agent.agent import AgentConfig
-from penguin_infra_tests.agent.conftest import PlainProbes, StartAgent
+from penguin_infra_tests.agent.conftest import PlainMta, PlainProbes, StartAgent
 from penguin_infra_tests.agent.log_writer import append, delivery, removed
 from penguin_infra_tests.agent.stub_gateway import Reply, StubGateway, StubServer, wait_until
 
@@ -61,6 +61,21 @@ def test_a_restart_goes_on_where_it_was_and_numbers_on(
     assert gateway.counts() == {("gmail", "sent"): 2, ("gmail", "deferred"): 1}
     assert sorted(sequence for _, sequence in gateway.batches) == list(range(1, len(gateway.batches) + 1))
     assert len({stream for stream, _ in gateway.batches}) == 1
+
+
+def test_a_stop_writes_what_was_read(config: AgentConfig, gateway: StubGateway, start: StartAgent) -> None:
+    gateway.directive = {"version": 1, "transport": "release", "hourly_allowance": 1, "expires_in_seconds": 10**6}
+    mta = PlainMta()
+    first = start(replace(config, batch_seconds=600.0), mta=mta)
+    wait_until(lambda: "release" in mta.calls)
+    append(config.mail_log, delivery(1))
+    # It holds because it has read the line; its batch is not due for minutes.
+    wait_until(lambda: mta.held)
+    first.stop()
+    assert gateway.total() == 0
+    config.mail_log.unlink()
+    start(config)
+    wait_until(lambda: gateway.total() == 1)
 
 
 def test_another_boot_is_another_stream(config: AgentConfig, gateway: StubGateway, start: StartAgent) -> None:
