@@ -25,7 +25,7 @@ from penguin_infra.operations.recovery_steps import (
 )
 from penguin_infra.operations.update_alerts import RESOLVED_BY_ITSELF
 from penguin_infra.store import alert_facts, nodes, recoveries
-from penguin_infra.store.alerts import save_alerts
+from penguin_infra.store.alerts import lock_rule, save_alerts
 
 DIRECTIVE = "directive"
 REBOOT = "reboot"
@@ -82,6 +82,7 @@ def begin_maintenance(work: NodeWork, limits: HealthLimits) -> None:
 def _give_to_a_person(work: NodeWork, patient: Patient) -> str:
     node, action = patient.node, work.action
     with work.engine.begin() as connection:
+        lock_rule(connection, MAINTENANCE)
         tried = [f"{row.asked_for}: {row.outcome}" for row in recoveries.list_steps(connection, action.action_id)]
         tried = tried or [f"it fell ill {patient.falls_last_hour} times in an hour"]
         why = "; ".join([patient.reason, *tried])

@@ -16,10 +16,26 @@ from penguin_infra.domain.policies import many_silent
 from penguin_infra.operations.judge_health import read_health
 from penguin_infra.operations.update_alerts import RESOLVED_BY_ITSELF
 from penguin_infra.store import alert_facts
-from penguin_infra.store.alerts import AlertChanges, save_alerts
+from penguin_infra.store.alerts import AlertChanges, lock_rule, save_alerts
 
 # A request that failed is over: a day is long enough for somebody to read of it.
 _FAILED_REQUESTS_SHOWN = timedelta(days=1)
+
+RULES = tuple(
+    sorted(
+        [
+            listing_alerts.LISTED,
+            listing_alerts.LIST_FROZEN,
+            listing_alerts.LIST_QUARANTINED,
+            node_alerts.PAUSED,
+            node_alerts.MAINTENANCE,
+            node_alerts.PROVISION_FAILED,
+            many_silent.RULE,
+            many_silent.OBSERVER_RULE,
+            *(kind.value for kind in DriftKind),
+        ]
+    )
+)
 
 
 def refresh_alerts(
@@ -27,6 +43,9 @@ def refresh_alerts(
 ) -> Mapping[str, AlertChanges]:
     """Open, change and resolve; returns the changes a rule."""
     with engine.begin() as connection:
+        # All locks before the facts are read: what another process tells meanwhile is then among them.
+        for rule in RULES:
+            lock_rule(connection, rule)
         return {
             rule: save_alerts(connection, rule, found, now=now, run_id=run_id, resolution=RESOLVED_BY_ITSELF)
             for rule, found in sorted(find_alerts(connection, limits=limits, now=now).items())

@@ -55,12 +55,19 @@ class AlertChanges:
     resolved: tuple[str, ...]
 
 
+def lock_rule(connection: Connection, rule: str) -> None:
+    """Hold a rule's alerts to this transaction: two that wrote them in another order would lock each other out.
+
+    Whoever locks nodes too, or several rules, takes these first, and the rules by name.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.alerts ' || :rule))"), {"rule": rule})
+
+
 def save_alerts(
     connection: Connection, rule: str, found: Iterable[Alert], *, now: datetime, run_id: str | None, resolution: str
 ) -> AlertChanges:
     """Make the rule's open alerts exactly these, in one statement; of two for one subject the graver counts."""
-    # One process a rule at a time: two that wrote the same alerts in another order would lock each other out.
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.alerts ' || :rule))"), {"rule": rule})
+    lock_rule(connection, rule)
     gravity = list(AlertSeverity)
     by_subject = {
         alert.subject: alert for alert in sorted(found, key=lambda one: gravity.index(one.severity), reverse=True)

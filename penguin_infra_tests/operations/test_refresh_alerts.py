@@ -13,7 +13,7 @@ from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies import recover_unhealthy
 from penguin_infra.operations.judge_health import judge_health
-from penguin_infra.operations.refresh_alerts import refresh_alerts
+from penguin_infra.operations.refresh_alerts import RULES, find_alerts, refresh_alerts
 from penguin_infra.store import inventory, listings, nodes
 from penguin_infra.store.alerts import list_alerts
 from penguin_infra.store.listings import HealthCheck
@@ -28,6 +28,11 @@ def refreshed(engine: Engine, *, minutes: float = 1) -> list[tuple[str, str, str
     refresh_alerts(engine, limits=SilenceLimits(), now=NOW + timedelta(minutes=minutes))
     with engine.connect() as connection:
         return [(row.rule, row.subject, row.severity) for row in list_alerts(connection)]
+
+
+def test_every_rule_is_locked_that_is_refreshed(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert sorted(find_alerts(connection, limits=SilenceLimits(), now=NOW)) == list(RULES)
 
 
 def test_a_quiet_fleet_has_no_alert(engine: Engine) -> None:
