@@ -136,6 +136,8 @@ def measure(connection: Connection, now: datetime, *, window_messages: int) -> l
 
 def replace_rates(connection: Connection, measured: Iterable[Measured]) -> int:
     """Put this measurement in the last one's place; returns the rows. Readers see the one or the other, whole."""
+    # One at a time: a second run beside this one would not see its rows to delete, and fail on them.
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.delivery_rates'))"))
     # Not TRUNCATE: it would hold up every sensor that reads the old rows.
     connection.execute(delivery_rates.delete())
     driver = connection.connection.driver_connection

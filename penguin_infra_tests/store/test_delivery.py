@@ -1,5 +1,6 @@
 """What a fleet's counts add up to, on both servers: the window's edges, the providers, and what is not counted."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -148,6 +149,15 @@ def test_a_measurement_replaces_the_last_one(engine: Engine) -> None:
     assert {(row.node_id, row.span, row.mailbox_provider) for row in rows} == {
         (second, span, provider) for span in ("recent", "hour") for provider in ("all", "apple")
     }
+
+
+def test_two_measurements_at_once_leave_one(engine: Engine) -> None:
+    for node_id in add_nodes(engine, 3):
+        add_counts(engine, node_id, sent=1)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: measure_rates(engine), range(8)))
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(delivery_rates)) == 12
 
 
 def test_rates_are_written_with_their_bounds_and_none_of_nothing(engine: Engine) -> None:
