@@ -23,7 +23,7 @@ BUDGET_RATE = 4_000
 BUDGET_P99_SECONDS = 0.150
 BUDGET_RATIO = 6
 NODES = 10_000
-_CONNECTIONS = 256
+_CONNECTIONS = 128
 
 _NODES = """
 INSERT INTO fleet.sending_nodes (label, region, plan, status, requested_by, ip_address, provider_id)
