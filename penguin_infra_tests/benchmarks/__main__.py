@@ -2,79 +2,144 @@
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from penguin_infra_tests.benchmarks import delivery_time
-from penguin_infra_tests.benchmarks.detect_to_act import (
-    MEDIAN_BUDGET_SECONDS,
-    P95_BUDGET_SECONDS,
-    measure_detect_to_act,
+from penguin_infra_tests.benchmarks import (
+    agent_budget,
+    delivery_time,
+    detect_to_act,
+    gateway_rate,
+    health_time,
+    load_time,
+    tick_time,
 )
-from penguin_infra_tests.benchmarks.load_time import BUDGET_SECONDS as LOAD_BUDGET_SECONDS
-from penguin_infra_tests.benchmarks.load_time import measure_load_time
-from penguin_infra_tests.benchmarks.tick_time import BUDGET_SECONDS as TICK_BUDGET_SECONDS
-from penguin_infra_tests.benchmarks.tick_time import LARGE_FLEET, SMALL_FLEET, measure_tick_time
+
+# A stated budget is for ten minutes; three show the same and let the whole take a quarter of an hour.
+_AGENT_SECONDS = 180.0
+_LISTINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure beside its budget and its peer; lower is better unless it says otherwise."""
+
+    what: str
+    ours: float
+    budget: float
+    peer: str
+    peers: float
+    is_more_better: bool = False
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the budget is kept."""
+        return self.ours >= self.budget if self.is_more_better else self.ours <= self.budget
+
+
+def _load(directory: Path) -> Iterator[Row]:
+    found = load_time.measure_load_time(directory / "no-home")
+    yield Row("definitions load beyond `import dagster`, s", found.ours, load_time.BUDGET_SECONDS,
+              "one empty asset", found.one_empty_asset)  # fmt: skip
+
+
+def _tick(directory: Path) -> Iterator[Row]:
+    sizes = (tick_time.LARGE_FLEET, tick_time.SMALL_FLEET)
+    large, small = (tick_time.measure_tick_time(directory, node_count=count) for count in sizes)
+    what, peer = f"pause sensor, {sizes[0]:,} nodes, a fifth listed", f"{sizes[1]} nodes"
+    yield Row(f"{what}: first tick, s", large.first, tick_time.BUDGET_SECONDS, peer, small.first)
+    yield Row(f"{what}: later ticks, s", large.later, tick_time.BUDGET_SECONDS, peer, small.later)
+
+
+def _health(directory: Path) -> Iterator[Row]:
+    sizes = (health_time.LARGE_FLEET, health_time.SMALL_FLEET)
+    large, small = (health_time.measure_health_time(directory, node_count=count) for count in sizes)
+    for what, budget, ours, peers in (
+        ("health judged", health_time.RUN_BUDGET_SECONDS, large.judging, small.judging),
+        ("alerts refreshed", health_time.RUN_BUDGET_SECONDS, large.alerts, small.alerts),
+        ("recover sensor's tick", health_time.TICK_BUDGET_SECONDS, large.tick, small.tick),
+    ):
+        yield Row(f"{what}, {sizes[0]:,} nodes, s", ours, budget, f"{sizes[1]} nodes", peers)
+
+
+def _delivery(directory: Path) -> Iterator[Row]:
+    sizes = (delivery_time.LARGE_FLEET, delivery_time.SMALL_FLEET)
+    large, small = (delivery_time.measure_delivery_time(directory, node_count=count) for count in sizes)
+    what = f"delivery measured, {sizes[0]:,} nodes, {large.row_count:,} counts, s"
+    peer = f"{sizes[1]:,} nodes, {small.row_count:,} counts"
+    yield Row(what, large.slowest, delivery_time.BUDGET_SECONDS, peer, small.slowest)
+
+
+def _gateway(directory: Path) -> Iterator[Row]:
+    found = gateway_rate.measure_gateway_rate(directory)
+    ours, plain, peer = found.ours, found.plain, "a plain handler"
+    yield Row("heartbeats committed a second", ours.per_second, gateway_rate.BUDGET_RATE, peer,
+              plain.per_second, is_more_better=True)  # fmt: skip
+    yield Row("heartbeats, p99, s", ours.p99, gateway_rate.BUDGET_P99_SECONDS, peer, plain.p99)
+
+
+def _agent(directory: Path) -> Iterator[Row]:
+    found = agent_budget.measure_agent_budget(directory / "agent", seconds=_AGENT_SECONDS)
+    agent, sleeper = found.agent, found.sleeper
+    yield Row("the agent's CPU, % of a core", agent.cpu_percent, agent_budget.CPU_BUDGET_PERCENT,
+              "a sleeping process", sleeper.cpu_percent)  # fmt: skip
+    yield Row("the agent's memory, MiB", agent.peak_mib, agent_budget.MEMORY_BUDGET_MIB,
+              "a sleeping process", sleeper.peak_mib)  # fmt: skip
+
+
+def _detect(directory: Path) -> Iterator[Row]:
+    found = detect_to_act.measure_detect_to_act(directory, listings=_LISTINGS)
+    ours, defaults = found["ours"], found["Dagster's defaults"]
+    what, peer = "listing confirmed → pause done", "Dagster's defaults"
+    yield Row(f"{what}, median, s", ours.median, detect_to_act.MEDIAN_BUDGET_SECONDS, peer, defaults.median)
+    yield Row(f"{what}, p95, s", ours.p95, detect_to_act.P95_BUDGET_SECONDS, peer, defaults.p95)
+
+
+BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    "load": _load,
+    "tick": _tick,
+    "health": _health,
+    "gateway": _gateway,
+    "detect": _detect,
+    "agent": _agent,
+    "delivery": _delivery,
+}
 
 
 def main(
-    listings: Annotated[int, typer.Option(min=5, help="How many listings are measured.")] = 20,
     only: Annotated[
-        Literal["load", "tick", "delivery", "detect"] | None,
-        typer.Option(help="`load`, `tick`, `delivery` or `detect`; by default all."),
+        list[str] | None, typer.Option(help=f"One of {', '.join(BENCHMARKS)}; may be repeated; by default all.")
     ] = None,
 ) -> None:
-    """Measure, a few minutes, and print each figure beside its budget and its peer."""
-    console = Console(width=None if os.isatty(1) else 120)
-    table = Table("what", "ours", "budget", "within", "peer", "ratio", title="Seconds; lower is better")
-    with tempfile.TemporaryDirectory(prefix="penguin-bench-") as folder:
-        directory = Path(folder)
-        directory.chmod(0o711)  # PostgreSQL's own account passes through
-        if only in {None, "load"}:
-            console.print("loading the definitions ...")
-            load = measure_load_time(directory / "no-home")
-            _row(table, "definitions load beyond `import dagster`", load.ours, LOAD_BUDGET_SECONDS,
-                 "one empty asset", load.one_empty_asset)  # fmt: skip
-        if only in {None, "tick"}:
-            console.print("ticking in large and small fleets ...")
-            large, small = (measure_tick_time(directory, node_count=count) for count in (LARGE_FLEET, SMALL_FLEET))
-            _row(table, f"pause sensor's first tick, {LARGE_FLEET:,} nodes, a fifth listed", large.first,
-                 TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.first)  # fmt: skip
-            _row(table, f"its later ticks, {LARGE_FLEET:,} nodes, a fifth listed", large.later,
-                 TICK_BUDGET_SECONDS, f"{SMALL_FLEET} nodes", small.later)  # fmt: skip
-        if only in {None, "delivery"}:
-            _delivery(console, table, directory)
-        if only in {None, "detect"}:
-            console.print(f"{listings} listings, twice: about {listings * 12 // 60 + 3} minutes ...")
-            found = measure_detect_to_act(directory, listings=listings)
-            ours, defaults = found["ours"], found["Dagster's defaults"]
-            _row(table, "listing confirmed → pause done, median", ours.median, MEDIAN_BUDGET_SECONDS,
-                 "Dagster's defaults", defaults.median)  # fmt: skip
-            _row(table, "listing confirmed → pause done, p95", ours.p95, P95_BUDGET_SECONDS,
-                 "Dagster's defaults", defaults.p95)  # fmt: skip
+    """Measure, about a quarter of an hour, and print each figure beside its budget and its peer."""
+    if unknown := set(only or []) - BENCHMARKS.keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}")
+    console = Console(width=None if os.isatty(1) else 140)
+    table = Table("what", "ours", "budget", "within", "peer", "ratio")
+    for name in only or BENCHMARKS:
+        console.print(f"{name} ...")
+        with tempfile.TemporaryDirectory(prefix="penguin-bench-") as folder:
+            directory = Path(folder)
+            directory.chmod(0o711)  # PostgreSQL's own account passes through
+            for row in BENCHMARKS[name](directory):
+                _show(table, row)
     console.print(table)
 
 
-def _delivery(console: Console, table: Table, directory: Path) -> None:
-    console.print("measuring delivery in large and small fleets; filling takes minutes ...")
-    large, small = (
-        delivery_time.measure_delivery_time(directory, node_count=count)
-        for count in (delivery_time.LARGE_FLEET, delivery_time.SMALL_FLEET)
-    )
-    what = f"delivery measured, {delivery_time.LARGE_FLEET:,} nodes, {large.row_count:,} counts"
-    peer = f"{delivery_time.SMALL_FLEET:,} nodes, {small.row_count:,} counts"
-    _row(table, what, large.slowest, delivery_time.BUDGET_SECONDS, peer, small.slowest)
-
-
-def _row(table: Table, what: str, ours: float, budget: float, peer: str, peers: float) -> None:
+def _show(table: Table, row: Row) -> None:
+    bound = "at least" if row.is_more_better else "at most"
+    ratio = f"{row.ours / row.peers:.2f}" if row.peers else "-"
     table.add_row(
-        what, f"{ours:.2f}", f"{budget:.2f}", "yes" if ours <= budget else "NO", f"{peer}: {peers:.2f}",
-        f"{ours / peers:.2f}",
+        row.what, f"{row.ours:,.2f}", f"{bound} {row.budget:,.2f}", "yes" if row.is_within else "NO",
+        f"{row.peer}: {row.peers:,.2f}", ratio,
     )  # fmt: skip
 
 
-typer.run(main)
+if __name__ == "__main__":
+    typer.run(main)
