@@ -24,13 +24,13 @@ _LONGEST_LOG_BYTES = 5_000_000
 
 
 class NodeMail:
-    """One node's outgoing mail: a log that grows with time, and a queue."""
+    """One node's outgoing mail: a log that grows with time, and a queue. `first_id`: Postfix never uses one twice."""
 
-    def __init__(self, log: Path, *, seed: int) -> None:
+    def __init__(self, log: Path, *, seed: int, first_id: int = 1) -> None:
         self.log = log
         self.queue = 0
         self._random = random.Random(seed)
-        self._ids = count(seed << 20)
+        self._ids = count(first_id)
         self._owed = 0.0
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()

@@ -1,6 +1,7 @@
 """What a lab node pretends: its probes, its outgoing transport, its restarts. The agent around them is the real one."""
 
 import random
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ class SimulatedNode:
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mail = NodeMail(self.folder / "mail.log", seed=self.seed)
+        self.mail = NodeMail(self.folder / "mail.log", seed=self.seed, first_id=time.time_ns())
         self._random = random.Random(self.seed)
         self.mood = mood_of(self.scenario)
 
