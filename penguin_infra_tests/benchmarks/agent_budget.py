@@ -7,7 +7,6 @@ penguin_infra_tests.benchmarks.agent_budget [--seconds 600]`; it fails nobody.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from penguin_infra.agent.archive import build_archive
 from penguin_infra_tests.agent.log_writer import append, delivery, removed
+from penguin_infra_tests.agent.node_python import find_python_3_10
 from penguin_infra_tests.agent.stub_gateway import StubGateway, StubServer
 
 CPU_BUDGET_PERCENT = 1.0
@@ -47,7 +47,7 @@ class AgentBudget:
 
 def measure_agent_budget(folder: Path, *, seconds: float) -> AgentBudget:
     """Run the zipapp for `seconds` at its own rhythm (a heartbeat every 30 s); its start is part of the cost."""
-    python = _python_on_nodes()
+    python = find_python_3_10() or sys.executable
     archive = build_archive(folder / "penguin-agent.pyz")
     stub = StubGateway(directive={"version": 1, "transport": "release", "hourly_allowance": 10**6})
     server = StubServer(stub)
@@ -86,15 +86,6 @@ def _cost(pid: int, seconds: float) -> Cost:
     ticks = sum(int(column) for column in columns[11:15])
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return Cost(100 * ticks / os.sysconf("SC_CLK_TCK") / seconds, int(status["VmHWM"].split()[0]) / 1024)
-
-
-def _python_on_nodes() -> str:
-    """Ubuntu 22.04's Python, where there is one that runs."""
-    candidates = [shutil.which("python3.10"), *map(str, Path.home().glob(".pyenv/versions/3.10.*/bin/python"))]
-    for candidate in candidates:
-        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return candidate
-    return sys.executable
 
 
 def main() -> None:
