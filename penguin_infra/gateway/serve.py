@@ -8,6 +8,8 @@ from shutil import rmtree
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from penguin_infra.gateway.upkeep import PARENT_VARIABLE
+
 HOST = "127.0.0.1"
 _APP = "penguin_infra.gateway.app:from_environment"
 _BACKLOG = 2048
@@ -43,6 +45,7 @@ def serve(*, port: int, workers: int, metrics_directory: Path) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         limit_concurrency=_MOST_CONNECTIONS,
     )
+    os.environ[PARENT_VARIABLE] = str(os.getppid() if workers == 1 else os.getpid())
     if workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
     else:

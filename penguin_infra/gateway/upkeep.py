@@ -18,6 +18,8 @@ from penguin_infra.store.telemetry import make_partitions, tick_clock
 
 logger = logging.getLogger(__name__)
 
+PARENT_VARIABLE = "PENGUIN_GATEWAY_PARENT_PID"
+
 _EVERY_SECONDS = 1.0
 _PARTITIONS_EVERY_SECONDS = 3600.0
 # Three missed seconds are a slow database; more is one that serves nobody.
@@ -32,7 +34,8 @@ class Upkeep:
         self._directory = directory
         self._done_at: float | None = None
         self._partitions_at: float | None = None
-        self._parent = os.getppid()
+        # As it was told: one that is still starting may ask too late, and take its foster parent for its parent.
+        self._parent = int(os.environ.get(PARENT_VARIABLE) or os.getppid())
 
     @property
     def is_ready(self) -> bool:

@@ -40,12 +40,18 @@ def supervision(tmp_path: Path) -> Iterator[Supervision]:
     for name in ("first", "second"):
         supervision.start_program(name)
     until(lambda: all(state.is_running for state in supervision.states()))
+    until(lambda: all(lives(supervision, name) == 1 for name in ("first", "second")))
     yield supervision
     supervision.stop()
 
 
+def lives(supervision: Supervision, name: str) -> int:
+    """How often a program came so far that it takes signals."""
+    return supervision.log_file(name).read_text().count("child ")
+
+
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -72,6 +78,7 @@ def test_a_killed_program_comes_back_and_the_end_is_in_reverse_order(supervision
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     until(lambda: supervision.states()[0].is_running and supervision.states()[0].pid != killed)
+    until(lambda: lives(supervision, "first") == 2)
 
     supervision.stop()
     ended = {
