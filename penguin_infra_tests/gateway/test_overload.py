@@ -23,7 +23,7 @@ def test_beyond_a_full_queue_callers_are_sent_away_and_those_in_it_are_served(en
         waiting = [asyncio.create_task(commits.commit(row)) for row in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="more to write than it can") as refusal:
-            await commits.commit(3)
+            await asyncio.wait_for(commits.commit(3), timeout=5)
         assert (refusal.value.status, refusal.value.retry_after) == (503, 2)
 
         writer = asyncio.create_task(commits.run())
