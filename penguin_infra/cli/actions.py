@@ -7,12 +7,10 @@ from rich.markup import escape
 
 from penguin_infra.cli.output import (
     AsJson,
-    as_text,
     console,
     person,
-    print_json,
     show,
-    stop,
+    show_one,
     told_in_words,
     transaction,
     wire,
@@ -61,16 +59,7 @@ def show_action(
     fleet = wire()
     with transaction(fleet) as connection:
         found = ledger.find_actions(connection, action_id)
-    if not found:
-        stop(f"no action's id begins with {action_id!r}; `penguin-infra actions list` shows them")
-    if len(found) > 1:
-        stop(f"several actions' ids begin with {action_id!r}: give more of it")
-    row = dict(found[0]._mapping)
-    if as_json:
-        print_json(row)
-        return
-    for key, value in row.items():
-        console.print(f"[bold]{key:<14}[/] {escape(as_text(value))}")
+    show_one(found, action_id, noun="action", listed_by="penguin-infra actions list", as_json=as_json)
 
 
 @told_in_words

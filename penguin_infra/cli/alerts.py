@@ -3,9 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from penguin_infra.cli.output import AsJson, as_text, console, print_json, show, stop, told_in_words, transaction, wire
+from penguin_infra.cli.output import AsJson, show, show_one, told_in_words, transaction, wire
 from penguin_infra.domain.alerts import AlertSeverity
 from penguin_infra.store import alerts as alert_store
 from penguin_infra.store import nodes
@@ -52,13 +51,4 @@ def show_alert(
     fleet = wire()
     with transaction(fleet) as connection:
         found = alert_store.find_alerts(connection, alert_id)
-    if not found:
-        stop(f"no alert's id begins with {alert_id!r}; `penguin-infra alerts list --all` shows them")
-    if len(found) > 1:
-        stop(f"several alerts' ids begin with {alert_id!r}: give more of it")
-    row = dict(found[0]._mapping)
-    if as_json:
-        print_json(row)
-        return
-    for key, value in row.items():
-        console.print(f"[bold]{key:<12}[/] {escape(as_text(value))}")
+    show_one(found, alert_id, noun="alert", listed_by="penguin-infra alerts list --all", as_json=as_json)

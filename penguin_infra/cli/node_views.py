@@ -4,9 +4,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from penguin_infra.cli.output import AsJson, as_text, console, print_json, show, told_in_words, transaction, wire
+from penguin_infra.cli.output import AsJson, print_json, show, show_fields, told_in_words, transaction, wire
 from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.provision_node import STEPS
@@ -70,8 +69,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         print_json(facts | tables)
         return
-    for key, value in facts.items():
-        console.print(f"[bold]{key:<13}[/] {escape(as_text(value))}")
+    show_fields(facts)
     for key, (title, columns) in _TABLES.items():
         show(tables[key], columns, as_json=False, empty="", title=title)
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +31,7 @@ from penguin_infra.settings import SettingsError, settings
 from penguin_infra.store.credentials import KeyNameTaken, KeyNotFound
 from penguin_infra.store.database import DatabaseError, explain
 from penguin_infra.store.nodes import NodeError
+from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import NotConfigured, Wiring
 
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (
@@ -112,12 +114,33 @@ def show(
         print_json(list(rows))
         return
     if not rows:
-        console.print(empty)
+        if empty:
+            console.print(empty)
         return
     table = Table(*columns.values(), title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(as_text(row[key]) for key in columns))
+        table.add_row(*(escape(as_text(row[key])) for key in columns))
     console.print(table)
+
+
+def show_one(found: Sequence[AnyRow], asked: str, *, noun: str, listed_by: str, as_json: bool) -> None:
+    """Print the one row whose id begins as asked; ends the command where it is none or more than one."""
+    if not found:
+        stop(f"no {noun}'s id begins with {asked!r}; `{listed_by}` shows them")
+    if len(found) > 1:
+        stop(f"several {noun}s' ids begin with {asked!r}: give more of it")
+    row = dict(found[0]._mapping)
+    if as_json:
+        print_json(row)
+    else:
+        show_fields(row)
+
+
+def show_fields(row: Mapping[str, Any]) -> None:
+    """Print a row's fields, one a line."""
+    widest = max(map(len, row))
+    for key, value in row.items():
+        console.print(f"[bold]{key:<{widest}}[/] {escape(as_text(value))}")
 
 
 def print_json(value: object) -> None:
@@ -135,4 +158,4 @@ def as_text(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list | tuple):
         return " ".join(map(as_text, value))
-    return str(value).replace("[", "\\[")
+    return str(value)
