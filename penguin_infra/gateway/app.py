@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -57,7 +58,8 @@ def build_app(fleet: Wiring) -> ASGIApp:
             await link.close()
         fleet.engine.dispose()
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="penguin-infra gateway",
         version=str(VERSION),
         description="Telemetry in, the rotation out, and operators' requests.",
