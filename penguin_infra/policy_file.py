@@ -56,6 +56,14 @@ class _Retry(_Section):
 
 class _Provisioning(_Section):
     address_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.address_timeout_minutes
+    most_addresses: Annotated[int, Field(ge=1, le=20)] = _DEFAULTS.provisioning.most_addresses
+    screen_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.screen_timeout_minutes
+    dns_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.dns_timeout_minutes
+    install_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.install_timeout_minutes
+    mail_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.mail_timeout_minutes
+    heartbeat_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.heartbeat_timeout_minutes
+    drain_minutes: Annotated[float, Field(ge=0)] = _DEFAULTS.provisioning.drain_minutes
+    scan_ports: bool = _DEFAULTS.provisioning.scan_ports
     poll_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.poll_seconds
 
 

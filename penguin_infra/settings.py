@@ -69,6 +69,49 @@ class Settings(BaseSettings):
     resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="`address:port` of the resolvers asked about blacklists; by default the system's."
     )
+    dns_zone: str | None = Field(
+        default=None,
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$",
+        description="The zone that holds the nodes' names: a node is `<label>.<zone>`.",
+    )
+    dns_server: str | None = Field(
+        default=None, description="`address:port` of the zone's primary, which takes dynamic updates (RFC 2136)."
+    )
+    dns_key_name: str | None = Field(default=None, description="The name of the TSIG key that signs the updates.")
+    dns_key_secret: SecretStr | None = Field(default=None, description="The TSIG key itself, in base64.")
+    dns_key_algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+
+    ssh_key_file: Path | None = Field(
+        default=None, description="The private key by which nodes are installed; its public half lies beside it (.pub)."
+    )
+    ssh_user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="Who logs in on a new node.")
+    worker_artifact: Path | None = Field(
+        default=None, description="The worker that nodes run: one executable file; by default the reference worker."
+    )
+    installer_url: HttpUrl | None = Field(
+        default=None, description="A service that installs nodes in Ansible's place: written by `penguin-infra up`."
+    )
+    gateway_url: HttpUrl | None = Field(
+        default=None, description="Where the nodes' agents reach the gateway: https, or http on loopback."
+    )
+    gateway_ca_file: Path | None = Field(
+        default=None, description="The authority that signed the gateway's certificate, where no public one did."
+    )
+
+    sink_mailbox: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9.-]+@[a-z0-9.-]+$",
+        description="The mailbox to which new nodes send their verification mail.",
+    )
+    sink_route: str | None = Field(
+        default=None, description="`host:port` to which nodes hand that mail; by default what the domain's MX says."
+    )
+    sink_host: str = Field(default="127.0.0.1", description="The address at which the sink listens.")
+    sink_certificate_file: Path | None = Field(
+        default=None, description="The sink's certificate chain; by default one that it signs itself."
+    )
+    sink_private_key_file: Path | None = None
+
     sweep_cron: str = Field(default="*/5 * * * *", description="When the blacklists are swept.")
 
     ui_port: Port = 3000
@@ -78,6 +121,7 @@ class Settings(BaseSettings):
     lab_dns_port: Port = 4269
     gateway_port: Port = 4270
     lab_nodes_port: Port = 4271
+    sink_port: Port = 4272
 
     @field_validator("resolvers", mode="before")
     @classmethod

@@ -20,19 +20,24 @@ class ActionKind(StrEnum):
     PROVISION = "provision"
     RELEASE = "release"
     RECOVER = "recover"
+    MAINTENANCE = "maintenance"
+    REINSTALL = "reinstall"
+    DECOMMISSION = "decommission"
 
 
 class ActionStatus(StrEnum):
-    """planned → running → succeeded | failed | refused."""
+    """[proposed →] planned → running → succeeded | failed; or refused by a rule, or rejected by a person."""
 
+    PROPOSED = "proposed"
     PLANNED = "planned"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUSED = "refused"
+    REJECTED = "rejected"
 
 
-OPEN_STATUSES = frozenset({ActionStatus.PLANNED, ActionStatus.RUNNING})
+OPEN_STATUSES = frozenset({ActionStatus.PROPOSED, ActionStatus.PLANNED, ActionStatus.RUNNING})
 
 # Kinds that take sending capacity away: the disruption budget counts these.
 DISRUPTIVE_KINDS = frozenset({ActionKind.PAUSE})

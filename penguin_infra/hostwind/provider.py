@@ -115,6 +115,10 @@ class NodeProvider(Protocol):
         """Ask for an instance's reboot; raises `InstanceNotFound`. Accepted is not done, and a repeat is harmless."""
         ...
 
+    def set_reverse_name(self, provider_id: str, ip_address: IPv4Address, hostname: str) -> None:
+        """Let the address's reverse name (PTR) be that; raises `InstanceNotFound`. It may take its time to spread."""
+        ...
+
     def list_plans(self) -> list[Plan]:
         """The plans on offer."""
         ...

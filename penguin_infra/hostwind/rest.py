@@ -1,11 +1,12 @@
 """The adapter for the specification's REST contract (reference: hostwind-api.md, section 1).
 
-The seven calls of the port, and how a creation survives a lost answer. HTTP itself stands in `rest_transport.py`, the
-reading of answers in `rest_answers.py`; resize and reverse DNS are not here yet.
+The calls of the port, and how a creation survives a lost answer. HTTP itself stands in `rest_transport.py`, the reading
+of answers in `rest_answers.py`; resize is not here yet.
 """
 
 import logging
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -33,7 +34,7 @@ PAGE_SIZE = 100
 # A lost creation may show only after a while: so many looks, with growing waits, before it is asked for again.
 LOOKS_AFTER_A_LOST_ANSWER = 4
 CREATE_ATTEMPTS = 3
-REBOOT_ATTEMPTS = 3
+REPEATABLE_ATTEMPTS = 3
 # Any fixed value will do, but it must never change: the same label must give the same key in every version.
 _IDEMPOTENCY_NAMESPACE = UUID("6f5f2a43-3c0e-4d53-9d0a-2f5b6c1c7e11")
 
@@ -160,22 +161,30 @@ class RestProvider:
 
         A node that boots twice is none the worse: one whose answer was lost is asked for again.
         """
-        path = f"{_instance_path(provider_id)}/reboot"
-        for attempt in range(1, REBOOT_ATTEMPTS + 1):
-            try:
-                self._transport.call("POST", path)
-            except NotFound as error:
-                raise InstanceNotFound(f"Hostwind knows no instance {provider_id!r}: {error}") from None
-            except OutcomeUnknown as error:
-                if attempt == REBOOT_ATTEMPTS:
-                    raise
-                logger.warning("asking again for the reboot of %s: %s", provider_id, error)
-            else:
-                return
+        self._call_repeatably("POST", provider_id, "reboot")
+
+    def set_reverse_name(self, provider_id: str, ip_address: IPv4Address, hostname: str) -> None:
+        """Let the address's reverse name (PTR) be that. Errors: `InstanceNotFound`."""
+        self._call_repeatably("PUT", provider_id, "rdns", body={"ip": str(ip_address), "hostname": hostname})
 
     def list_plans(self) -> list[Plan]:
         """The plans on offer."""
         return self._read("GET", "/plans", read_plans, self._transport.call("GET", "/plans"))
+
+    def _call_repeatably(self, method: Method, provider_id: str, verb: str, body: object = None) -> None:
+        """A call that does no harm when done twice: one whose answer was lost is asked for again."""
+        path = f"{_instance_path(provider_id)}/{verb}"
+        for attempt in range(1, REPEATABLE_ATTEMPTS + 1):
+            try:
+                self._transport.call(method, path, body=body)
+            except NotFound as error:
+                raise InstanceNotFound(f"Hostwind knows no instance {provider_id!r}: {error}") from None
+            except OutcomeUnknown as error:
+                if attempt == REPEATABLE_ATTEMPTS:
+                    raise
+                logger.warning("asking again for the %s of %s: %s", verb, provider_id, error)
+            else:
+                return
 
     def _post_instance(self, label: str, body: object) -> Instance:
         headers = {"Idempotency-Key": str(uuid5(_IDEMPOTENCY_NAMESPACE, label))}

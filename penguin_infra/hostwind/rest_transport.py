@@ -24,7 +24,7 @@ from penguin_infra.hostwind.provider import (
 )
 from penguin_infra.hostwind.rest_answers import ErrorBody, read_error_body, read_retry_after
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS = 408, 429
 # An error's text comes from outside: enough to understand it, too little to flood a log.

@@ -24,12 +24,22 @@ class ActionTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProvisionLimits:
-    """How long an instance may take to get its address, and how often we look.
+    """How long each step of a provisioning may take, and how often we look.
 
-    The provider's VPS are ready in about 10 minutes; after 15 cluster-autoscaler and we count one as failed.
+    The provider's VPS are ready in about 10 minutes; after 15 cluster-autoscaler and we count one as failed. A reverse
+    name spreads within minutes as a rule, and up to two days (reference: hostwind-api.md): an hour is waited for it.
     """
 
     address_timeout_minutes: float = 15
+    # Dirty addresses are given back; after so many the region's range is to blame, and a person is told.
+    most_addresses: int = 3
+    screen_timeout_minutes: float = 5
+    dns_timeout_minutes: float = 60
+    install_timeout_minutes: float = 30
+    mail_timeout_minutes: float = 5
+    heartbeat_timeout_minutes: float = 5
+    drain_minutes: float = 30
+    scan_ports: bool = True
     poll_seconds: float = 10
     retry: RetryLimits = field(default_factory=RetryLimits)
 

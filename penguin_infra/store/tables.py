@@ -70,6 +70,9 @@ sending_nodes = Table(
     Column("health", String(20), nullable=False, server_default="unknown"),
     at_column("health_since"),
     Column("health_reason", Text),
+    Column("instance_try", SmallInteger, nullable=False, server_default="1"),
+    Column("host_key", Text),
+    at_column("drain_until"),
 )
 
 ip_tenures = Table(
@@ -103,6 +106,8 @@ node_actions = Table(
     at_column("dispatched_at"),
     at_column("started_at"),
     at_column("finished_at"),
+    Column("decided_by", String(100)),
+    at_column("decided_at"),
 )
 
 node_transitions = Table(
@@ -133,6 +138,7 @@ provisioning_steps = Table(
     Column("error", Text),
     at_column("started_at", nullable=False),
     at_column("finished_at"),
+    Column("action_id", Uuid, ForeignKey(f"{SCHEMA}.node_actions.id")),
 )
 
 provider_instances = Table(

@@ -1,0 +1,1 @@
+"""The SMTP sink, which receives the mails that verify new nodes."""

@@ -1,0 +1,1 @@
+"""Looking at a node from outside: the mail that it sent, and the ports that it opens."""
