@@ -111,11 +111,9 @@ CREATE TABLE fleet.sink_messages (
 );
 CREATE INDEX sink_messages_by_correlation ON fleet.sink_messages (correlation_id);
 CREATE INDEX sink_messages_by_age ON fleet.sink_messages (received_at);
-""" + _ROTATION.replace("/* drained */", "AND node.drain_until IS NULL")
+"""
 
-DOWN = (
-    _ROTATION
-    + """
+DOWN = """
 DROP TABLE fleet.sink_messages, fleet.verification_findings, fleet.address_rejections, fleet.dns_records;
 DELETE FROM fleet.instance_drift WHERE kind IN ('stray_record', 'changed_record');
 ALTER TABLE fleet.instance_drift
@@ -138,12 +136,13 @@ ALTER TABLE fleet.node_actions
 ALTER TABLE fleet.provisioning_steps DROP COLUMN action_id;
 ALTER TABLE fleet.sending_nodes DROP COLUMN instance_try, DROP COLUMN host_key, DROP COLUMN drain_until;
 """
-)
 
 
 def upgrade() -> None:
     op.execute(UP)
+    op.execute(_ROTATION.replace("/* drained */", "AND node.drain_until IS NULL"))
 
 
 def downgrade() -> None:
+    op.execute(_ROTATION)
     op.execute(DOWN)
