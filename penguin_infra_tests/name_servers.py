@@ -22,8 +22,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
-import dns.rdatatype
 import dns.rdata
+import dns.rdatatype
 import dns.tsig
 import dns.update
 import dns.zone
