@@ -27,6 +27,9 @@ SENDING_STATUSES = frozenset({NodeStatus.WARMING, NodeStatus.ACTIVE})
 # A label is a DNS label (RFC 1123), short enough that fleet name and id still fit beside it into 63 characters.
 LABEL_PATTERN = re.compile(r"^[a-z0-9]([a-z0-9-]{0,31}[a-z0-9])?\Z")
 
+# The token tells whose an instance is: the label in its name may lose its end to the number.
+_LONGEST_NUMBERED = 29
+
 _INSTANCE_LABEL_PATTERN = re.compile(r"^(?P<fleet>[a-z][a-z0-9]*)-(?P<label>.+)-(?P<token>[0-9a-f]{8})\Z")
 
 
@@ -46,6 +49,10 @@ class Node:
     requested_by: str
     created_at: datetime
     updated_at: datetime
+    # Which instance this is, counted from one: an address that is listed already is given back for another.
+    instance_try: int = 1
+    # As in known_hosts, pinned when the host was first installed.
+    host_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,10 @@ class InstanceLabel:
     token: str
 
     @classmethod
-    def of(cls, *, fleet_name: str, label: str, node_id: UUID) -> "InstanceLabel":
-        """The name for a node's instance."""
+    def of(cls, *, fleet_name: str, label: str, node_id: UUID, instance_try: int = 1) -> "InstanceLabel":
+        """The name for a node's instance: another one for each try, since a provider may call a name spent."""
+        if instance_try > 1:
+            label = f"{label[:_LONGEST_NUMBERED]}-t{instance_try}"
         return cls(fleet_name, label, token_of(node_id))
 
     @classmethod

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, literal, select, text, true
 
 from penguin_infra.domain.heartbeat import Health, HealthVerdict, Pulse
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.store.tables import AnyRow, sending_nodes
+from penguin_infra.store.tables import AnyRow, provisioning_steps, sending_nodes
 from penguin_infra.store.telemetry_tables import gateway_clock, node_health_events, node_pulses
 
 n = sending_nodes.c
@@ -77,6 +77,16 @@ def node_health(connection: Connection, node_id: UUID | None = None) -> list[Nod
     if node_id is not None:
         query = query.where(n.id == node_id)
     return [_node_health(row) for row in connection.execute(query)]
+
+
+def heard_since_installation(connection: Connection, node_id: UUID, install_step: str) -> datetime | None:
+    """When the node was last heard, if that was after its present installation began."""
+    step = provisioning_steps.c
+    return connection.scalar(
+        select(p.received_at)
+        .join(provisioning_steps, (step.node_id == p.node_id) & (step.step == install_step))
+        .where(p.node_id == node_id, p.received_at >= step.started_at)
+    )
 
 
 _SAVE = text(

@@ -36,6 +36,8 @@ _COLUMNS = (
     n.requested_by,
     n.created_at,
     n.updated_at,
+    n.instance_try,
+    n.host_key,
 )
 
 
@@ -209,12 +211,52 @@ def record_instance(connection: Connection, node_id: UUID, provider_id: str, now
     )
 
 
+def begin_next_instance(connection: Connection, node_id: UUID, now: datetime) -> None:
+    """Forget an instance that was given back: the address's tenure ends, and the next one gets a name of its own."""
+    connection.execute(
+        update(ip_tenures).where(ip_tenures.c.node_id == node_id, ip_tenures.c.ended_at.is_(None)).values(ended_at=now)
+    )
+    connection.execute(
+        update(sending_nodes)
+        .where(n.id == node_id)
+        .values(
+            provider_id=None, ip_address=None, instance_try=n.instance_try + 1, updated_at=now, version=n.version + 1
+        )
+    )
+
+
+def record_hostname(connection: Connection, node_id: UUID, hostname: str, now: datetime) -> None:
+    """Write down the node's name; a repeat changes nothing."""
+    connection.execute(
+        update(sending_nodes)
+        .where(n.id == node_id, n.hostname.is_distinct_from(hostname))
+        .values(hostname=hostname, updated_at=now, version=n.version + 1)
+    )
+
+
+def record_host_key(connection: Connection, node_id: UUID, host_key: str, now: datetime) -> None:
+    """Pin the host's key; a repeat changes nothing."""
+    connection.execute(
+        update(sending_nodes)
+        .where(n.id == node_id, n.host_key.is_distinct_from(host_key))
+        .values(host_key=host_key, updated_at=now, version=n.version + 1)
+    )
+
+
 def record_address(connection: Connection, node_id: UUID, ip_address: IPv4Address, now: datetime) -> None:
-    """Write down the node's address and begin its tenure; a repeat changes nothing. Raises `AddressHeld`."""
+    """Write down the node's address and begin its tenure; a repeat changes nothing. Raises `AddressHeld`.
+
+    An address that the node had before ends its tenure, together with the host key that was seen there.
+    """
     if connection.scalar(select(n.ip_address).where(n.id == node_id)) == ip_address:
         return
     try:
         with connection.begin_nested():
+            connection.execute(
+                update(ip_tenures)
+                .where(ip_tenures.c.node_id == node_id, ip_tenures.c.ended_at.is_(None))
+                .values(ended_at=now)
+            )
             connection.execute(insert(ip_tenures).values(node_id=node_id, ip_address=str(ip_address), began_at=now))
     except IntegrityError:
         holder = connection.scalar(
@@ -226,7 +268,7 @@ def record_address(connection: Connection, node_id: UUID, ip_address: IPv4Addres
     connection.execute(
         update(sending_nodes)
         .where(n.id == node_id)
-        .values(ip_address=str(ip_address), updated_at=now, version=n.version + 1)
+        .values(ip_address=str(ip_address), host_key=None, updated_at=now, version=n.version + 1)
     )
 
 
@@ -271,4 +313,6 @@ def _node(row: AnyRow) -> Node:
         requested_by=row.requested_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        instance_try=row.instance_try,
+        host_key=row.host_key,
     )

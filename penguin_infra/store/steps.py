@@ -17,19 +17,40 @@ FAILED = "failed"
 RUNNING = "running"
 
 
-def begin_step(connection: Connection, node_id: UUID, step: str, *, attempt: int, run_id: str, now: datetime) -> AnyRow:
-    """Note that a step begins, unless it succeeded before; returns its row either way.
+def begin_step(
+    connection: Connection,
+    node_id: UUID,
+    step: str,
+    *,
+    action_id: UUID,
+    attempt: int,
+    run_id: str,
+    now: datetime,
+) -> AnyRow:
+    """Note that a step begins, unless this action did it before; returns its row either way.
 
-    `started_at` stays the first attempt's: a time-out counts from there, however often the run died in between.
+    `started_at` stays the action's first attempt's: a time-out counts from there, however often the run died in
+    between. Another action (a node is installed again, released twice) begins afresh.
     """
     statement = insert(provisioning_steps).values(
-        node_id=node_id, step=step, status=RUNNING, attempt=attempt, run_id=run_id, started_at=now
+        node_id=node_id, step=step, status=RUNNING, action_id=action_id, attempt=attempt, run_id=run_id, started_at=now
     )
+    is_another = s.action_id.is_distinct_from(action_id)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[s.node_id, s.step],
-            set_={"status": RUNNING, "attempt": attempt, "run_id": run_id, "error": None, "finished_at": None},
-            where=s.status != SUCCEEDED,
+            set_={
+                "status": RUNNING,
+                "action_id": action_id,
+                "attempt": attempt,
+                "run_id": run_id,
+                "error": None,
+                "finished_at": None,
+                "progress": case((is_another, None), else_=s.progress),
+                "result": case((is_another, {}), else_=s.result),
+                "started_at": case((is_another, now), else_=s.started_at),
+            },
+            where=(s.status != SUCCEEDED) | is_another,
         )
     )
     return connection.execute(select(provisioning_steps).where(s.node_id == node_id, s.step == step)).one()

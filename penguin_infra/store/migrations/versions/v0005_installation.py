@@ -11,7 +11,13 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# A drained node is out of the rotation at once, and its agent goes on delivering what is queued.
+# A draining node is out of the rotation at once, and its agent goes on delivering what is queued; one that is being
+# installed again is out for as long as that runs.
+_OUT_OF_ROTATION = """AND node.drain_until IS NULL
+  AND NOT EXISTS (
+      SELECT FROM fleet.node_actions AS action
+      WHERE action.node_id = node.id AND action.kind = 'reinstall' AND action.status = 'running')"""
+
 _ROTATION = """
 CREATE OR REPLACE VIEW fleet.sending_rotation AS
 SELECT node.id AS node_id, node.label, node.ip_address, node.hostname, node.region, node.plan, node.status
@@ -52,6 +58,10 @@ ALTER TABLE fleet.node_actions
 DROP INDEX fleet.node_actions_one_open_a_node_and_kind;
 CREATE UNIQUE INDEX node_actions_one_open_a_node_and_kind ON fleet.node_actions (node_id, kind)
     WHERE status IN ('proposed', 'planned', 'running');
+
+ALTER TABLE fleet.recovery_steps
+    DROP CONSTRAINT recovery_steps_step_is_known,
+    ADD CONSTRAINT recovery_steps_step_is_known CHECK (step IN ('directive', 'services', 'reboot'));
 
 ALTER TABLE fleet.instance_drift
     DROP CONSTRAINT instance_drift_kind_is_known,
@@ -115,6 +125,10 @@ CREATE INDEX sink_messages_by_age ON fleet.sink_messages (received_at);
 
 DOWN = """
 DROP TABLE fleet.sink_messages, fleet.verification_findings, fleet.address_rejections, fleet.dns_records;
+DELETE FROM fleet.recovery_steps WHERE step = 'services';
+ALTER TABLE fleet.recovery_steps
+    DROP CONSTRAINT recovery_steps_step_is_known,
+    ADD CONSTRAINT recovery_steps_step_is_known CHECK (step IN ('directive', 'reboot'));
 DELETE FROM fleet.instance_drift WHERE kind IN ('stray_record', 'changed_record');
 ALTER TABLE fleet.instance_drift
     DROP CONSTRAINT instance_drift_kind_is_known,
@@ -140,7 +154,7 @@ ALTER TABLE fleet.sending_nodes DROP COLUMN instance_try, DROP COLUMN host_key, 
 
 def upgrade() -> None:
     op.execute(UP)
-    op.execute(_ROTATION.replace("/* drained */", "AND node.drain_until IS NULL"))
+    op.execute(_ROTATION.replace("/* drained */", _OUT_OF_ROTATION))
 
 
 def downgrade() -> None:
