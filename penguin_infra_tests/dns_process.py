@@ -3,6 +3,7 @@
 Starting, killing and changing it; no assertions.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dns.tsig
+
 from penguin_infra.dnsbl.catalogue import load_catalogue
 from penguin_infra.dnsbl.resolvers import Resolver
 from penguin_infra.lab import dns_changes
 from penguin_infra.lab.dns_zones import Fault
 
 TTL_SECONDS = 1
+KEY_NAME = "lab-test"
+KEY_SECRET = "c2l4dGVlbiBieXRlcyBvZiBhIHRlc3Qga2V5IQ=="
 
 
 @dataclass(slots=True)
@@ -30,6 +35,11 @@ class DnsProcess:
     @property
     def resolver(self) -> Resolver:
         return Resolver(dns_changes.HOST, self.port)
+
+    @property
+    def key(self) -> dns.tsig.Key:
+        """What signs changes of the nodes' names."""
+        return dns.tsig.Key(KEY_NAME, KEY_SECRET)
 
     def list_ip(self, ip: str, zone: str, code: str | None = None, reason: str = "spam was seen") -> None:
         (blacklist,) = load_catalogue().select([zone])
@@ -67,14 +77,20 @@ def running_dns(directory: Path, *, ttl_seconds: int = TTL_SECONDS) -> Iterator[
         dns_process.process.communicate()
 
 
-def start_dns(directory: Path, *, ttl_seconds: int = TTL_SECONDS) -> DnsProcess:
+def start_dns(directory: Path, *, port: int | None = None, ttl_seconds: int = TTL_SECONDS) -> DnsProcess:
     """Start a server and wait until it answers; the caller stops it."""
-    port = free_port()
+    port = port or free_port()
     python = [sys.executable, "-c", "from penguin_infra.cli.lab_dns import app; app()"]
     options = ["--port", str(port), "--directory", str(directory), "--ttl-seconds", str(ttl_seconds)]
     log = directory / "server.log"
     with log.open("w") as errors:
-        process = subprocess.Popen([*python, "serve-dns", *options], stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            [*python, "serve-dns", *options],
+            env={**os.environ, "PENGUIN_DNS_KEY_NAME": KEY_NAME, "PENGUIN_DNS_KEY_SECRET": KEY_SECRET},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     assert process.stdout is not None
     if "serves" not in process.stdout.readline():
         process.communicate()

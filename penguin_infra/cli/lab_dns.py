@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import dns.exception
+import dns.tsig
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -16,7 +18,8 @@ from penguin_infra.dnsbl.catalogue import Blacklist, CatalogueError, load_catalo
 from penguin_infra.domain.listing import ListedCode
 from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zone, remove_listing, set_fault
 from penguin_infra.lab.dns_server import serve_dns
-from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, LabDnsError
+from penguin_infra.lab.dns_zone import FORWARD_ZONE, REVERSE_ZONE, LabDnsError
+from penguin_infra.lab.dns_zones import TEST_POINTS, Fault
 from penguin_infra.policy_file import PolicyFileError, read_policy
 from penguin_infra.settings import Settings, SettingsError, settings
 
@@ -35,9 +38,10 @@ def serve_dns_command(
     directory: Annotated[Path | None, typer.Option(help="Where zones are kept. Default: lab/dns in the home.")] = None,
     ttl_seconds: Annotated[int, typer.Option(min=0, help="Life of every answer.")] = DEFAULT_TTL_SECONDS,
 ) -> None:
-    """Serve the catalogue's blacklists on loopback until stopped.
+    """Serve the catalogue's blacklists, the nodes' names and their reverse names on loopback until stopped.
 
-    Each zone lists its test points and what the other commands put there; listings outlive a restart.
+    Each blacklist lists its test points and what the other commands put there; records outlive a restart. Changes of
+    the nodes' names are signed with the key of PENGUIN_DNS_KEY_NAME and PENGUIN_DNS_KEY_SECRET.
 
     Example: penguin-infra lab serve-dns --port 4269
 
@@ -47,6 +51,8 @@ def serve_dns_command(
     told = _settings()
     chosen_port = port or told.lab_dns_port
     zones = {one.zone: [str(code) for code in one.test_point_codes] for one in lists}
+    key = _key(told)
+    served = f"{len(zones)} blacklists, {FORWARD_ZONE} and {REVERSE_ZONE}"
     try:
         serve_dns(
             host=HOST,
@@ -54,8 +60,9 @@ def serve_dns_command(
             directory=directory or told.home / "lab" / "dns",
             zones=zones,
             ipv6_zones=[one.zone for one in lists if one.ipv6],
+            key=key,
             ttl_seconds=ttl_seconds,
-            on_ready=lambda: print(f"The lab's DNS serves {len(zones)} blacklists on {HOST}:{chosen_port}", flush=True),
+            on_ready=lambda: print(f"The lab's DNS serves {served} on {HOST}:{chosen_port}", flush=True),
         )
     except LabDnsError as error:
         _refuse(error)
@@ -180,6 +187,15 @@ def _settings() -> Settings:
         return settings()
     except SettingsError as error:
         _refuse(error)
+
+
+def _key(told: Settings) -> dns.tsig.Key | None:
+    if told.dns_key_name is None or told.dns_key_secret is None:
+        return None
+    try:
+        return dns.tsig.Key(told.dns_key_name, told.dns_key_secret.get_secret_value(), told.dns_key_algorithm)
+    except (ValueError, dns.exception.DNSException):
+        _refuse("PENGUIN_DNS_KEY_NAME is no name, or PENGUIN_DNS_KEY_SECRET is no base64")
 
 
 def _port() -> int:

@@ -18,7 +18,8 @@ import dns.zone
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 
-from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, LabDnsError, fault_name, listing_name, text_record
+from penguin_infra.lab.dns_zone import LabDnsError
+from penguin_infra.lab.dns_zones import TEST_POINTS, Fault, fault_name, listing_name, text_record
 
 HOST = "127.0.0.1"
 

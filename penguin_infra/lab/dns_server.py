@@ -1,7 +1,7 @@
-"""The lab's authoritative DNS server: blacklist zones over UDP and TCP on one loopback port.
+"""The lab's authoritative DNS server: blacklists, the nodes' names and their reverse names, on one loopback port.
 
-Messages and sockets only: records are `dns_zones.py`'s. It takes dynamic updates (RFC 2136) without a signature and
-zone transfers (RFC 5936), both from loopback only, because it listens nowhere else.
+Sockets only, UDP and TCP: what is answered is `dns_responder.py`'s. Blacklists and the reverse zone take changes from
+anybody, because the server listens on loopback only; the nodes' names want the key.
 """
 
 import asyncio
@@ -11,26 +11,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.opcode
-import dns.rcode
-import dns.rdataclass
-import dns.rdataset
-import dns.rdatatype
-import dns.rrset
-import dns.update
+import dns.tsig
 
-from penguin_infra.lab.dns_zones import Fault, LabDnsError, LabZone
-
-# Without EDNS a UDP answer holds 512 octets (RFC 1035 s4.2.1); with it, what crosses any network whole (RFC 9715).
-PLAIN_UDP_OCTETS = 512
-EDNS_UDP_OCTETS = 1232
+from penguin_infra.lab.dns_responder import Responder
+from penguin_infra.lab.dns_zone import FORWARD_ZONE, REVERSE_ZONE, LabDnsError, LabZone
+from penguin_infra.lab.dns_zones import BlacklistZone
 
 TCP_IDLE_SECONDS = 10
-RECORDS_PER_TRANSFER_MESSAGE = 500
 
 
 def serve_dns(
@@ -40,126 +27,28 @@ def serve_dns(
     directory: Path,
     zones: Mapping[str, Sequence[str]],
     ipv6_zones: Collection[str] = (),
+    key: dns.tsig.Key | None = None,
     ttl_seconds: int = 2,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serve blacklist zones (zone to the codes of its test point) until SIGTERM or SIGINT.
+    """Serve blacklist zones (zone to the codes of its test point) and the nodes' names until SIGTERM or SIGINT.
 
     Records are kept in `directory`, a file a zone. Every answer carries `ttl_seconds`, whatever the update said: a lab
-    that confirms listings past their TTL wants it short. Errors: `LabDnsError`.
+    that confirms listings past their TTL wants it short. `key`: what signs changes of the nodes' names; without it
+    nobody makes any. Errors: `LabDnsError`.
     """
     if not ip_address(host).is_loopback:
         raise LabDnsError(f"{host} is not a loopback address: the lab's DNS takes changes from anybody who reaches it")
     directory.mkdir(parents=True, exist_ok=True)
-    served = [LabZone(zone, codes, directory, has_ipv6=zone in ipv6_zones) for zone, codes in zones.items()]
-    asyncio.run(_serve(_Responder(served, ttl_seconds), host, port, on_ready))
-
-
-class _Responder:
-    """Answers wire messages; None means silence."""
-
-    def __init__(self, zones: Sequence[LabZone], ttl_seconds: int) -> None:
-        self._zones = {zone.origin: zone for zone in zones}
-        self._ttl_seconds = ttl_seconds
-
-    def answer(self, wire: bytes, *, is_tcp: bool) -> list[bytes]:
-        """The messages that answer one: several for a zone transfer, none to be silent."""
-        try:
-            query = dns.message.from_wire(wire)
-        except (dns.exception.DNSException, ValueError):
-            return _malformed(wire)
-        if query.flags & dns.flags.QR:
-            return []
-        if isinstance(query, dns.update.UpdateMessage):
-            return [self._update(query).to_wire()]
-        response = dns.message.make_response(query, our_payload=EDNS_UDP_OCTETS)
-        if query.opcode() != dns.opcode.QUERY:
-            response.set_rcode(dns.rcode.NOTIMP)
-        elif len(query.question) != 1:
-            response.set_rcode(dns.rcode.FORMERR)
-        elif query.question[0].rdtype == dns.rdatatype.AXFR and is_tcp:
-            return self._transfer(query)
-        elif not self._answer_query(query.question[0], response):
-            return []
-        limit = 65535 if is_tcp else PLAIN_UDP_OCTETS
-        if query.edns >= 0 and not is_tcp:
-            limit = max(PLAIN_UDP_OCTETS, min(query.payload, EDNS_UDP_OCTETS))
-        return [response.to_wire(max_size=limit, prefer_truncation=True)]
-
-    def _answer_query(self, question: dns.rrset.RRset, response: dns.message.Message) -> bool:
-        zone = self._zone_of(question.name)
-        if zone is None or question.rdclass != dns.rdataclass.IN or zone.fault is Fault.REFUSED:
-            response.set_rcode(dns.rcode.REFUSED)
-            return True
-        if zone.fault is Fault.TIMEOUT:
-            return False
-        if zone.fault is Fault.SERVFAIL:
-            response.set_rcode(dns.rcode.SERVFAIL)
-            return True
-        response.flags |= dns.flags.AA
-        for rdataset in zone.find(question.name, question.rdtype):
-            response.answer.append(self._dress(question.name, rdataset))
-        if not response.answer:
-            # RFC 2308: the SOA tells a cache how long it may remember the absence.
-            response.authority.append(self._dress(zone.origin, zone.start_of_authority()))
-            if not zone.holds(question.name):
-                response.set_rcode(dns.rcode.NXDOMAIN)
-        return True
-
-    def _update(self, update: dns.update.UpdateMessage) -> dns.message.Message:
-        response = dns.message.make_response(update)
-        zone = self._zones.get(update.zone[0].name) if len(update.zone) == 1 else None
-        if zone is None:
-            response.set_rcode(dns.rcode.NOTAUTH)
-        elif update.prerequisite:
-            response.set_rcode(dns.rcode.NOTIMP)
-        elif not all(change.name.is_subdomain(zone.origin) for change in update.update):
-            response.set_rcode(dns.rcode.NOTZONE)
-        else:
-            try:
-                zone.change(update.update)
-            except (OSError, ValueError, dns.exception.DNSException):
-                response.set_rcode(dns.rcode.SERVFAIL)
-        return response
-
-    def _transfer(self, query: dns.message.Message) -> list[bytes]:
-        zone = self._zones.get(query.question[0].name)
-        if zone is None:
-            response = dns.message.make_response(query)
-            response.set_rcode(dns.rcode.NOTAUTH)
-            return [response.to_wire()]
-        authority = self._dress(zone.origin, zone.start_of_authority())
-        records = [authority, *(self._dress(name, rdataset) for name, rdataset in zone.everything()), authority]
-        messages = []
-        for start in range(0, len(records), RECORDS_PER_TRANSFER_MESSAGE):
-            response = dns.message.make_response(query)
-            response.flags |= dns.flags.AA
-            response.answer.extend(records[start : start + RECORDS_PER_TRANSFER_MESSAGE])
-            messages.append(response.to_wire(max_size=65535))
-        return messages
-
-    def _zone_of(self, name: dns.name.Name) -> LabZone | None:
-        while name != dns.name.root:
-            if name in self._zones:
-                return self._zones[name]
-            name = name.parent()
-        return None
-
-    def _dress(self, name: dns.name.Name, rdataset: dns.rdataset.Rdataset) -> dns.rrset.RRset:
-        return dns.rrset.from_rdata_list(name, self._ttl_seconds, list(rdataset))
-
-
-def _malformed(wire: bytes) -> list[bytes]:
-    """FORMERR with the sender's id, if there is one; never an answer to an answer, which would go on for ever."""
-    is_response = len(wire) > 2 and wire[2] & 0x80
-    if len(wire) < 12 or is_response:
-        return []
-    opcode = wire[2] & 0x78
-    return [wire[:2] + bytes([0x80 | opcode, dns.rcode.FORMERR]) + bytes(8)]
+    served: list[LabZone] = [
+        BlacklistZone(zone, codes, directory, has_ipv6=zone in ipv6_zones) for zone, codes in zones.items()
+    ]
+    served += [LabZone(FORWARD_ZONE, directory, is_key_needed=True), LabZone(REVERSE_ZONE, directory)]
+    asyncio.run(_serve(Responder(served, ttl_seconds=ttl_seconds, key=key), host, port, on_ready))
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, responder: _Responder) -> None:
+    def __init__(self, responder: Responder) -> None:
         self._responder = responder
 
     def connection_made(self, transport: Any) -> None:
@@ -170,7 +59,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(message, addr)
 
 
-async def _serve_stream(responder: _Responder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve_stream(responder: Responder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             async with asyncio.timeout(TCP_IDLE_SECONDS):
@@ -185,7 +74,7 @@ async def _serve_stream(responder: _Responder, reader: asyncio.StreamReader, wri
         writer.close()
 
 
-async def _serve(responder: _Responder, host: str, port: int, on_ready: Callable[[], None] | None) -> None:
+async def _serve(responder: Responder, host: str, port: int, on_ready: Callable[[], None] | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

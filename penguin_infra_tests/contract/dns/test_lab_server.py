@@ -15,7 +15,8 @@ import pytest
 
 from penguin_infra.lab.dns_changes import read_zone
 from penguin_infra.lab.dns_server import serve_dns
-from penguin_infra.lab.dns_zones import Fault, LabDnsError
+from penguin_infra.lab.dns_zone import LabDnsError
+from penguin_infra.lab.dns_zones import Fault
 from penguin_infra_tests.dns_process import TTL_SECONDS, DnsProcess, running_dns, start_dns
 
 ZEN = "zen.spamhaus.org"
