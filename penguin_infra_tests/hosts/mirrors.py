@@ -1,0 +1,59 @@
+"""Where this machine's own apt fetches Debian 12 from, and how a host without a way out names the same places.
+
+Only apt itself is asked: its proxies and credentials stay its own, and no address of a mirror stands here
+but Debian's public ones, for a machine that runs another distribution.
+"""
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+RELEASE = "bookworm"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_PUBLIC = {
+    RELEASE: "http://deb.debian.org/debian",
+    f"{RELEASE}-updates": "http://deb.debian.org/debian",
+    f"{RELEASE}-security": "http://deb.debian.org/debian-security",
+}
+_IN_RELEASE = re.compile(r"^'(?P<mirror>[^']+)/dists/(?P<suite>[^']+)/InRelease'", re.MULTILINE)
+# A machine that reads a frozen mirror says so here; its hosts read the same mirror.
+_DATE_CHECKS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One suite and where it comes from; the address may carry this machine's credentials."""
+
+    suite: str
+    address: str = field(repr=False)
+
+    @property
+    def plain_address(self) -> str:
+        """The same by plain HTTP and without credentials: what a host asks its proxy for."""
+        parts = urlsplit(self.address)
+        return f"http://{parts.hostname}{parts.path.rstrip('/')}"
+
+    @property
+    def source_line(self) -> str:
+        """The line of a host's `sources.list`."""
+        return f"deb [signed-by={KEYRING}] {self.plain_address} {self.suite} main"
+
+
+def find_mirrors() -> list[Mirror]:
+    """This machine's mirrors of Debian 12, the release first; Debian's public ones when it has none."""
+    listed = {
+        match["suite"]: match["mirror"] for match in _IN_RELEASE.finditer(_ask("apt-get", "--print-uris", "update"))
+    }
+    addresses = {suite: listed[suite] for suite in _PUBLIC if suite in listed} if RELEASE in listed else _PUBLIC
+    return [Mirror(suite, address) for suite, address in addresses.items()]
+
+
+def date_options() -> list[str]:
+    """The lines of apt's configuration by which this machine reads old indices, if it does."""
+    configured = dict(line.split(" ", 1) for line in _ask("apt-config", "dump").splitlines() if " " in line)
+    return [f"{option} {configured[option].rstrip(';')}" for option in _DATE_CHECKS if option in configured]
+
+
+def _ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
