@@ -63,6 +63,7 @@ class _Provisioning(_Section):
     mail_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.mail_timeout_minutes
     heartbeat_timeout_minutes: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.heartbeat_timeout_minutes
     drain_minutes: Annotated[float, Field(ge=0)] = _DEFAULTS.provisioning.drain_minutes
+    orphan_grace_minutes: Annotated[float, Field(ge=0)] = _DEFAULTS.provisioning.orphan_grace_minutes
     scan_ports: bool = _DEFAULTS.provisioning.scan_ports
     poll_seconds: Annotated[float, Field(gt=0)] = _DEFAULTS.provisioning.poll_seconds
 

@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Engine
 
+from penguin_infra.dns_records.publisher import DnsPublisher
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
 from penguin_infra.hostwind.provider import NodeProvider
+from penguin_infra.installer.installer import Installer
+from penguin_infra.operations.provision_parts import ProvisionParts, screening_of
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep
 from penguin_infra.policy_file import Policy, read_policy
 from penguin_infra.settings import Settings
@@ -118,6 +122,82 @@ class Wiring:
         except ValueError as error:
             raise NotConfigured(str(error)) from None
 
+    @cached_property
+    def dns_publisher(self) -> DnsPublisher | None:
+        """The zone of the nodes' names; None where none is configured."""
+        from penguin_infra.dns_records.dynamic_update import DynamicUpdatePublisher  # noqa: PLC0415 - as above
+
+        known = self.settings
+        if known.dns_zone is None or known.dns_server is None:
+            return None
+        try:
+            return DynamicUpdatePublisher(
+                zone=known.dns_zone,
+                server=known.dns_server,
+                key_name=known.dns_key_name,
+                key_secret=known.dns_key_secret.get_secret_value() if known.dns_key_secret else None,
+                key_algorithm=known.dns_key_algorithm,
+            )
+        except ValueError as error:
+            raise NotConfigured(str(error)) from None
+
+    @cached_property
+    def installer(self) -> Installer | None:
+        """What installs nodes: Ansible, or a service in its place; None where neither is configured."""
+        from penguin_infra.installer.ansible_installer import AnsibleInstaller  # noqa: PLC0415 - as above
+        from penguin_infra.installer.remote_installer import RemoteInstaller  # noqa: PLC0415
+
+        known = self.settings
+        timeout_seconds = self.policy.provisioning.install_timeout_minutes * 60
+        if known.installer_url is not None:
+            key = known.lab_api_key.get_secret_value() if known.lab_api_key else None
+            return RemoteInstaller(url=str(known.installer_url), api_key=key, timeout_seconds=timeout_seconds)
+        if known.ssh_key_file is None:
+            return None
+        return AnsibleInstaller(
+            ssh_key_file=known.ssh_key_file,
+            ssh_user=known.ssh_user,
+            work_folder=known.home / "installer",
+            worker_artifact=known.worker_artifact,
+            sink_domain=known.sink_mailbox.partition("@")[2] if known.sink_mailbox else None,
+            sink_route=known.sink_route,
+            gateway_ca_file=known.gateway_ca_file,
+            timeout_seconds=timeout_seconds,
+        )
+
+    @cached_property
+    def provision_parts(self) -> ProvisionParts:
+        """All that a provisioning needs beside the provider; raises `NotConfigured` with every setting that lacks."""
+        from penguin_infra.dns_records.lookup import NameLookup  # noqa: PLC0415 - as above
+        from penguin_infra.dnsbl.resolvers import choose_resolvers  # noqa: PLC0415
+        from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
+        from penguin_infra.verification.outside import look_from_outside  # noqa: PLC0415
+
+        known = self.settings
+        resolvers = choose_resolvers(known.resolvers)
+        zones = [blacklist.zone for blacklist in self.blacklists]
+        needed = {
+            "PENGUIN_DNS_ZONE and PENGUIN_DNS_SERVER": self.dns_publisher,
+            "PENGUIN_SSH_KEY_FILE": self.installer,
+            "PENGUIN_GATEWAY_URL": known.gateway_url,
+            "PENGUIN_SINK_MAILBOX": known.sink_mailbox,
+        }
+        if self.dns_publisher is None or self.installer is None or known.gateway_url is None or not known.sink_mailbox:
+            missing = ", ".join(name for name, value in needed.items() if value is None)
+            raise NotConfigured(f"no node can be made: set {missing} (docs/provisioning.md says how)")
+        return ProvisionParts(
+            screen=lambda address: screening_of(
+                sweep([address], self.blacklists, resolvers, clock=self.clock.now), zones
+            ),
+            dns=self.dns_publisher,
+            names=NameLookup([(resolver.address, resolver.port) for resolver in resolvers]),
+            installer=self.installer,
+            look_from_outside=lambda address: look_from_outside(address, scan=self.policy.provisioning.scan_ports),
+            authorized_keys=_public_keys(known.ssh_key_file),
+            gateway_url=str(known.gateway_url).rstrip("/"),
+            sink_mailbox=known.sink_mailbox,
+        )
+
     def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
         """A sweep of the fleet's addresses; `say` hears of its progress."""
         from penguin_infra.dnsbl.questions import fetch_reason  # noqa: PLC0415 - as above: a sensor asks no DNS
@@ -134,6 +214,17 @@ class Wiring:
             clock=self.clock,
             say=say,
         )
+
+
+def _public_keys(key_file: Path | None) -> tuple[str, ...]:
+    """The public half, by which a new instance lets the installer in."""
+    if key_file is None:
+        return ()
+    public = key_file.with_name(f"{key_file.name}.pub")
+    try:
+        return (public.read_text(encoding="ascii").strip(),)
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotConfigured(f"PENGUIN_SSH_KEY_FILE: its public half cannot be read: {error}") from None
 
 
 def _log_retry(details: "RetryDetails") -> None:

@@ -1,6 +1,7 @@
 """How nodes are shown: the list with who may send and who is well, and all about one."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,8 +11,9 @@ from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import alerts, health, listings, nodes, steps
+from penguin_infra.store import alerts, health, listings, nodes, published_names, rejections, steps, verifications
 from penguin_infra.store.health import NodeHealth
+from penguin_infra.store.tables import AnyRow
 
 Name = Annotated[str, typer.Argument(help="The node's label, address or id.")]
 
@@ -60,7 +62,13 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
         tables = {
             "alerts": [dict(row._mapping) for row in alerts.list_alerts(connection, node_id=node.node_id)],
             "listings": [asdict(each) for each in listings.open_listings(connection, node.node_id)],
-            "steps": [dict(row._mapping) for row in steps.list_steps(connection, node.node_id, STEPS)],
+            "steps": [
+                dict(row._mapping) | {"took": _took(row, fleet.clock.now())}
+                for row in steps.list_steps(connection, node.node_id, STEPS)
+            ],
+            "verification": [dict(row._mapping) for row in verifications.list_findings(connection, node.node_id)],
+            "rejections": [dict(row._mapping) for row in rejections.list_rejections(connection, node.node_id)],
+            "records": [record._asdict() for record in published_names.live_records(connection, node.node_id)],
             "actions": [dict(row._mapping) for row in ledger.list_actions(connection, node_id=node.node_id)],
             "health_changes": [dict(row._mapping) for row in health.health_events(connection, node.node_id)],
             "transitions": [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)],
@@ -78,14 +86,25 @@ _TABLES = {
     "alerts": ("Alerts", {"severity": "severity", "rule": "rule", "summary": "what", "opened_at": "since (UTC)"}),
     "listings": ("Listed", {"zone": "list", "severity": "severity", "codes": "codes", "confirmed_at": "since (UTC)",
                             "is_list_frozen": "list frozen"}),
-    "steps": ("Provisioning", {"step": "step", "status": "status", "attempt": "attempt", "progress": "waiting for",
-                               "error": "error", "started_at": "began", "finished_at": "ended", "run_id": "run"}),
+    "steps": ("Steps", {"step": "step", "status": "status", "attempt": "attempt", "took": "took",
+                        "progress": "waiting for", "error": "error", "started_at": "began", "finished_at": "ended",
+                        "run_id": "run"}),
+    "verification": ("Verification", {"check_name": "check", "is_ok": "well", "detail": "seen",
+                                      "remedy": "to mend it", "found_at": "at (UTC)"}),
+    "rejections": ("Addresses given back", {"ip_address": "address", "zone": "listed by", "codes": "codes",
+                                            "rejected_at": "at (UTC)"}),
+    "records": ("DNS", {"rdtype": "type", "name": "name", "value": "value"}),
     "actions": ("Actions", {"kind": "action", "status": "status", "reason": "why", "outcome": "outcome",
                             "requested_by": "by", "planned_at": "planned", "run_id": "run"}),
     "health_changes": ("Health", {"happened_at": "at (UTC)", "health": "became", "reason": "why"}),
     "transitions": ("History", {"happened_at": "at (UTC)", "from_status": "from", "to_status": "to", "reason": "why",
                                 "requested_by": "by", "run_id": "run"}),
 }  # fmt: skip
+
+
+def _took(row: AnyRow, now: datetime) -> str:
+    """How long a step took, or has taken so far."""
+    return f"{((row.finished_at or now) - row.started_at).total_seconds():.0f} s"
 
 
 def _health(known: NodeHealth | None) -> dict[str, object]:

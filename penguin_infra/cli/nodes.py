@@ -31,6 +31,7 @@ from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.hostwind.provider import ProviderUnavailable
 from penguin_infra.operations.plan_actions import plan_actions
 from penguin_infra.operations.provision_node import STEPS
+from penguin_infra.operations.reinstall_node import check_reinstallable
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
 from penguin_infra.operations.resume_node import check_resumable
 from penguin_infra.store import actions as ledger
@@ -38,7 +39,7 @@ from penguin_infra.store import nodes, steps
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 
-app = typer.Typer(help="The fleet's nodes: list, show, provision, pause, resume.", no_args_is_help=True)
+app = typer.Typer(help="The fleet's nodes, from their request to their end.", no_args_is_help=True)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until it is done, and show each step on the way.")]
@@ -66,6 +67,7 @@ def provision(
     Example: penguin-infra nodes provision --count 3 --region dallas --plan ssd-1 --wait
     """
     fleet = wire()
+    _ = fleet.provision_parts  # what it lacks is told before anything is asked for
     price = _price(fleet, plan)
     with transaction(fleet) as connection:
         asked = request_nodes(
@@ -122,12 +124,32 @@ def resume(
     _ask(name, ActionKind.RESUME, reason, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
+@app.command("reinstall")
+@told_in_words
+def reinstall(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why: it is kept with the action.")] = "asked for by hand",
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Install a node again and verify it: after a change of what nodes run, or of its address, or of its DNS.
+
+    It keeps its status, is out of the rotation while that runs, and goes on delivering what is queued.
+
+    Example: penguin-infra nodes reinstall node-dallas-001 --reason "new worker" --wait
+    """
+    _ask(name, ActionKind.REINSTALL, reason, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
 def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool, as_json: bool) -> None:
     fleet = wire()
     with transaction(fleet) as connection:
         node = nodes.find_node(connection, name)
         if kind is ActionKind.PAUSE:
             next_status(node.status, NodeEvent.PAUSED)
+        elif kind is ActionKind.REINSTALL:
+            check_reinstallable(node)
         else:
             check_resumable(connection, node)
     if dry_run:
@@ -189,7 +211,8 @@ def _news(node: Node, done: Sequence[AnyRow]) -> str:
     if not done:
         return "waiting for a run"
     last = done[-1]
-    return f"{last.step} {last.status}" + (f": {last.error or last.progress}" if last.error or last.progress else "")
+    position = f"{STEPS.index(last.step) + 1}/{len(STEPS)} " if last.step in STEPS else ""
+    return f"{position}{last.step} {last.status}" + (f": {last.error or last.progress}" if last.error or last.progress else "")
 
 
 def _await_action(fleet: Wiring, action_id: UUID) -> None:

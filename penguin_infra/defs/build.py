@@ -13,12 +13,20 @@ from penguin_infra.defs.remediation.node_runs import node_run
 from penguin_infra.defs.remediation.pause import pause, pause_sensor
 from penguin_infra.defs.remediation.provision import provision, provision_sensor
 from penguin_infra.defs.remediation.recover import recover, recover_sensor
+from penguin_infra.defs.remediation.reinstall import reinstall, reinstall_sensor
 from penguin_infra.defs.remediation.release import release, release_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.wiring import Wiring
 
-SENSORS: Sequence[dg.SensorDefinition] = (pause_sensor, resume_sensor, provision_sensor, release_sensor, recover_sensor)
+SENSORS: Sequence[dg.SensorDefinition] = (
+    pause_sensor,
+    resume_sensor,
+    provision_sensor,
+    release_sensor,
+    recover_sensor,
+    reinstall_sensor,
+)
 
 
 def build_definitions(
@@ -34,7 +42,7 @@ def build_definitions(
     """
     return dg.Definitions(
         assets=[provider_instances, node_inventory, blacklist_status, node_health, delivery_rates, alerts_open],
-        jobs=[pause, resume, provision, release, recover, *schedules.JOBS],
+        jobs=[pause, resume, provision, release, recover, reinstall, *schedules.JOBS],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
         resources={"fleet": dg.ResourceDefinition.hardcoded_resource(fleet), "node_run": node_run},

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from uuid import UUID
 
 from penguin_infra.domain.node import InstanceLabel, NodeStatus, token_of
+from penguin_infra.domain.node_names import NamedRecord
 
 
 class DriftKind(StrEnum):
@@ -20,6 +21,7 @@ class DriftKind(StrEnum):
     GHOST = "ghost"  # a living node's instance is not at the provider
     CHANGED_ADDRESS = "changed_address"
     CHANGED_PLAN = "changed_plan"
+    STRAY_RECORD = "stray_record"  # a DNS record that we made has outlived its node or its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,14 @@ def compare(nodes: Collection[RegisteredNode], instances: Iterable[SeenInstance]
         if provider_id not in seen and not node.is_unsettled
     ]
     return Comparison(tuple(drifts), foreign_count)
+
+
+def stray(node: RegisteredNode, records: Iterable[NamedRecord]) -> Drift:
+    """The records that a node left behind, as one difference."""
+    named = ", ".join(f"{record.rdtype} {record.name} {record.value}" for record in records)
+    return Drift(
+        DriftKind.STRAY_RECORD, node.node_id, node.provider_id or node.label, f"{node.label} ({node.status}): {named}"
+    )
 
 
 def _orphan(instance: SeenInstance, asker: RegisteredNode | None) -> Drift:

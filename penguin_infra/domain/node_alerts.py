@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from penguin_infra.domain.alerts import Alert, AlertSeverity
@@ -11,6 +11,10 @@ from penguin_infra.domain.node import NodeStatus
 PAUSED = "paused"
 MAINTENANCE = "maintenance"
 PROVISION_FAILED = "provision_failed"
+PROVISION_HANGS = "provision_hangs"
+
+# The steps' own time-outs add up to two hours; a request older than that waits for something that nobody looks at.
+HANGS_AFTER = timedelta(hours=3)
 
 _IN_WORDS = {PAUSED: "paused", MAINTENANCE: "in maintenance"}
 _HELD = {NodeStatus.PAUSED: PAUSED, NodeStatus.MAINTENANCE: MAINTENANCE}
@@ -36,6 +40,17 @@ class FailedRequest:
     label: str
     outcome: str
     failed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A request that is not in service yet; `step` and `progress` say how far it came."""
+
+    node_id: UUID
+    label: str
+    requested_at: datetime
+    step: str | None
+    progress: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,23 @@ def provision_failed(requests: Iterable[FailedRequest]) -> list[Alert]:
             one.node_id,
         )
         for one in requests
+    ]
+
+
+def provision_hangs(requests: Iterable[OpenRequest], now: datetime) -> list[Alert]:
+    """Medium: a request that takes longer than all of its steps may."""
+    return [
+        Alert(
+            PROVISION_HANGS,
+            one.label,
+            AlertSeverity.MEDIUM,
+            f"{one.label} was asked for {(now - one.requested_at).total_seconds() / 3600:.0f} hours ago and is at "
+            f"{one.step or 'no step'} yet ({one.progress or 'nothing said'}): is the fleet frozen, or its daemon down?",
+            {"requested_at": one.requested_at.isoformat(), "step": one.step, "progress": one.progress},
+            one.node_id,
+        )
+        for one in requests
+        if now - one.requested_at >= HANGS_AFTER
     ]
 
 

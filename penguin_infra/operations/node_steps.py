@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from penguin_infra.dns_records.publisher import DnsRefused, RecordTaken
-from penguin_infra.domain.actions import after_failure
+from penguin_infra.domain.actions import ActionStatus, Verdict, after_failure
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.domain.node import Node
 from penguin_infra.hostwind.provider import ProviderRefused
@@ -106,6 +106,14 @@ def wait(work: NodeWork, step: str, text: str) -> None:
 def in_seconds(waited: timedelta) -> str:
     """A wait as people read it."""
     return f"{waited.total_seconds():.0f} s"
+
+
+def give_up(work: NodeWork, reason: str) -> None:
+    """Close the action as failed, outside of any step: what is wrong concerns all of them, or a person ended it."""
+    work.lock.check()
+    with work.engine.begin() as connection:
+        verdict = Verdict(ActionStatus.FAILED, None)
+        ledger.close_attempt(connection, work.action.action_id, verdict, outcome=reason, now=work.clock.now())
 
 
 def _close_attempt(work: NodeWork, step: str, error: Exception) -> None:

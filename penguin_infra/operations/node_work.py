@@ -39,6 +39,8 @@ class ProvisionLimits:
     mail_timeout_minutes: float = 5
     heartbeat_timeout_minutes: float = 5
     drain_minutes: float = 30
+    # An instance of ours that no node asked for: long enough for every creation to be written down.
+    orphan_grace_minutes: float = 60
     scan_ports: bool = True
     poll_seconds: float = 10
     retry: RetryLimits = field(default_factory=RetryLimits)

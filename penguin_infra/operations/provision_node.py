@@ -37,6 +37,8 @@ def request_instance(work: NodeWork, parts: ProvisionParts) -> None:
     """Ask the provider for the node's instance, or find the one that an earlier attempt made."""
 
     def act(node: Node, _since: datetime) -> Done:
+        if node.provider_id is not None:
+            return Done({"provider_id": node.provider_id, "was_there": True})
         instance = _ask_for_instance(work, parts, node)
 
         def record(connection: Connection) -> None:

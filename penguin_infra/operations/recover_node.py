@@ -1,6 +1,6 @@
-"""Recover one ill node, gently first: a restart by its agent, then a reboot by the provider, then a person.
+"""Recover one ill node, gently first: a restart by its agent, then of its services by the installer, then a reboot.
 
-How a step is asked for, awaited and resumed is `recovery_steps.py`'s.
+What none of these helps is a person's. How a step is asked for, awaited and resumed is `recovery_steps.py`'s.
 """
 
 from sqlalchemy import Connection
@@ -11,6 +11,9 @@ from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node_alerts import MAINTENANCE, held
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits, is_flapping
 from penguin_infra.hostwind.provider import InstanceNotFound, ProviderRefused
+from penguin_infra.installer.installer import Installer, InstallError
+from penguin_infra.operations.install_node import host_of
+from penguin_infra.operations.node_steps import StepImpossible
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.recovery_steps import (
     Asked,
@@ -28,6 +31,7 @@ from penguin_infra.store import alert_facts, nodes, recoveries
 from penguin_infra.store.alerts import lock_rule, save_alerts
 
 DIRECTIVE = "directive"
+SERVICES = "services"
 REBOOT = "reboot"
 
 
@@ -44,6 +48,22 @@ def restart_by_directive(work: NodeWork, limits: HealthLimits) -> None:
         return Asked(f"restart of the {restart}", record)
 
     do_step(work, limits, DIRECTIVE, ask, timeout_seconds=limits.directive_timeout_seconds)
+
+
+def restart_services(work: NodeWork, limits: HealthLimits, installer: Installer | None) -> None:
+    """Restart the services from outside, and re-apply what the node should be. A host out of reach is the reboot's."""
+
+    def ask(patient: Patient) -> Asked:
+        _check_flapping(patient, limits)
+        if installer is None:
+            raise CannotAsk("no installer is configured to restart its services from outside")
+        try:
+            installer.restart_services(host_of(patient.node), work.say)
+        except (InstallError, StepImpossible) as error:
+            raise CannotAsk(f"no restart of the services: {error}") from None
+        return Asked("restart of the services")
+
+    do_step(work, limits, SERVICES, ask, timeout_seconds=limits.directive_timeout_seconds)
 
 
 def reboot(work: NodeWork, limits: HealthLimits) -> None:

@@ -30,6 +30,7 @@ RULES = tuple(
             node_alerts.PAUSED,
             node_alerts.MAINTENANCE,
             node_alerts.PROVISION_FAILED,
+            node_alerts.PROVISION_HANGS,
             many_silent.RULE,
             many_silent.OBSERVER_RULE,
             *(kind.value for kind in DriftKind),
@@ -66,6 +67,7 @@ def find_alerts(connection: Connection, *, limits: SilenceLimits, now: datetime)
         node_alerts.PROVISION_FAILED: node_alerts.provision_failed(
             alert_facts.failed_requests(connection, now - _FAILED_REQUESTS_SHOWN)
         ),
+        node_alerts.PROVISION_HANGS: node_alerts.provision_hangs(alert_facts.open_requests(connection), now),
         **{kind.value: node_alerts.drifted(kind, drifts) for kind in DriftKind},
         many_silent.RULE: many_silent.many_silent(
             silent_count=health.silent_count, speaking_count=health.speaking_count, limits=limits

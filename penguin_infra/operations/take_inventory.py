@@ -1,12 +1,13 @@
 """Take stock: keep the provider's listing, and hold the registry against it. Nothing is created or destroyed here."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Engine
 
-from penguin_infra.domain.inventory import Comparison, SeenInstance, compare
+from penguin_infra.domain.inventory import Comparison, SeenInstance, compare, stray
 from penguin_infra.hostwind.provider import Instance, NodeProvider
-from penguin_infra.store import inventory
+from penguin_infra.store import inventory, published_names
 
 
 def refresh_listing(engine: Engine, provider: NodeProvider, now: datetime) -> list[Instance]:
@@ -40,5 +41,12 @@ def compare_inventory(engine: Engine, *, fleet_name: str, now: datetime) -> Comp
         if taken_at is None and any(node.holds_instance for node in nodes):
             return Comparison((), 0)
         comparison = compare(nodes, instances, fleet_name=fleet_name)
+        by_id = {node.node_id: node for node in nodes}
+        strays = [
+            stray(by_id[node_id], records)
+            for node_id, records in published_names.stray_records(connection).items()
+            if not by_id[node_id].is_unsettled
+        ]
+        comparison = replace(comparison, drifts=(*comparison.drifts, *strays))
         inventory.save_drift(connection, comparison.drifts, now)
     return comparison

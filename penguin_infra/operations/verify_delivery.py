@@ -5,6 +5,7 @@ What makes a finding is `domain/verification.py`'s. A node with a finding that i
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from penguin_infra.domain.node import Node
@@ -23,8 +24,9 @@ from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_node import VERIFY_DELIVERY
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.store import verifications
-from penguin_infra.store.sink import SunkMail, find_messages
-from penguin_infra.verification.message import check_dkim, check_spf
+
+if TYPE_CHECKING:
+    from penguin_infra.store.sink import SunkMail
 
 # A mail that was taken is off the queue within a moment.
 _QUEUE_EMPTIES_WITHIN = timedelta(seconds=30)
@@ -57,7 +59,9 @@ def verify_delivery(work: NodeWork, parts: ProvisionParts) -> None:
     do_step(work, VERIFY_DELIVERY, act)
 
 
-def _await_mail(work: NodeWork, correlation_id: str) -> SunkMail | None:
+def _await_mail(work: NodeWork, correlation_id: str) -> "SunkMail | None":
+    from penguin_infra.store.sink import find_messages  # noqa: PLC0415
+
     sent_at = work.clock.now()
     deadline_at = sent_at + timedelta(minutes=work.limits.mail_timeout_minutes)
     while True:
@@ -71,7 +75,10 @@ def _await_mail(work: NodeWork, correlation_id: str) -> SunkMail | None:
         wait(work, VERIFY_DELIVERY, f"mail {correlation_id} is not at the sink yet; waited {waited}")
 
 
-def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: SunkMail) -> Sequence[Finding]:
+def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: "SunkMail") -> Sequence[Finding]:
+    # Libraries that no sensor needs, and that take a while to import.
+    from penguin_infra.verification.message import check_dkim, check_spf  # noqa: PLC0415
+
     mail = sunk.mail
     say_progress(work, VERIFY_DELIVERY, "the mail arrived; checking it, and the node from outside")
     received = judge_mail(

@@ -9,9 +9,15 @@ from penguin_infra.domain.actions import ActionKind, ActionStatus
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.listing_alerts import IllList, ListedAddress
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.domain.node_alerts import FailedRequest, HeldNode, OpenDrift
+from penguin_infra.domain.node_alerts import FailedRequest, HeldNode, OpenDrift, OpenRequest
 from penguin_infra.store import inventory, listings
-from penguin_infra.store.tables import blacklist_health, node_actions, node_transitions, sending_nodes
+from penguin_infra.store.tables import (
+    blacklist_health,
+    node_actions,
+    node_transitions,
+    provisioning_steps,
+    sending_nodes,
+)
 
 n = sending_nodes.c
 
@@ -81,6 +87,19 @@ def failed_requests(connection: Connection, since: datetime) -> list[FailedReque
         .order_by(n.id, a.finished_at.desc())
     )
     return [FailedRequest(row.id, row.label, row.outcome or "unknown", row.finished_at) for row in rows]
+
+
+def open_requests(connection: Connection) -> list[OpenRequest]:
+    """Requests that are not in service yet, with the step that was begun last."""
+    s = provisioning_steps.c
+    rows = connection.execute(
+        select(n.id, n.label, n.created_at, s.step, func.coalesce(s.error, s.progress).label("progress"))
+        .join(provisioning_steps, s.node_id == n.id, isouter=True)
+        .where(n.status == NodeStatus.PROVISIONING)
+        .ext(distinct_on(n.id))
+        .order_by(n.id, s.started_at.desc())
+    )
+    return [OpenRequest(row.id, row.label, row.created_at, row.step, row.progress) for row in rows]
 
 
 def open_drifts(connection: Connection) -> list[OpenDrift]:

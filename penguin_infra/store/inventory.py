@@ -92,6 +92,18 @@ def resolve_orphans(connection: Connection, provider_ids: Collection[str], now: 
     )
 
 
+def stranger_orphans(connection: Connection, *, since: datetime) -> list[SeenInstance]:
+    """Instances of ours that no node asked for, and that have been seen as such since then, or longer."""
+    names = [field.name for field in fields(SeenInstance)]
+    rows = connection.execute(
+        select(provider_instances)
+        .join(instance_drift, d.provider_id == p.provider_id)
+        .where(d.kind == DriftKind.ORPHAN, d.node_id.is_(None), d.resolved_at.is_(None), d.first_seen_at <= since)
+        .order_by(p.created_at)
+    ).mappings()
+    return [SeenInstance(**{name: row[name] for name in names}) for row in rows]
+
+
 def open_drift(connection: Connection) -> Sequence[AnyRow]:
     """The differences that stand, oldest first."""
     return connection.execute(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from ipaddress import IPv4Address
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -58,14 +58,22 @@ class AddressHeld(NodeError):
 
 
 def insert_request(
-    connection: Connection, *, label: str, region: str, plan: str, requested_by: str, now: datetime
+    connection: Connection,
+    *,
+    label: str,
+    region: str,
+    plan: str,
+    requested_by: str,
+    now: datetime,
+    node_id: UUID | None = None,
 ) -> UUID:
-    """Register a request for a node; raises `LabelTaken`."""
+    """Register a request for a node, under an id of its own unless one is given; raises `LabelTaken`."""
+    node_id = node_id or uuid4()
     try:
         with connection.begin_nested():
-            node_id: UUID = connection.execute(
-                insert(sending_nodes)
-                .values(
+            connection.execute(
+                insert(sending_nodes).values(
+                    id=node_id,
                     label=label,
                     region=region,
                     plan=plan,
@@ -74,8 +82,7 @@ def insert_request(
                     created_at=now,
                     updated_at=now,
                 )
-                .returning(n.id)
-            ).scalar_one()
+            )
     except IntegrityError:
         raise LabelTaken(f"label {label!r} is taken; labels are never used twice") from None
     _record_transition(
@@ -220,7 +227,12 @@ def begin_next_instance(connection: Connection, node_id: UUID, now: datetime) ->
         update(sending_nodes)
         .where(n.id == node_id)
         .values(
-            provider_id=None, ip_address=None, instance_try=n.instance_try + 1, updated_at=now, version=n.version + 1
+            provider_id=None,
+            ip_address=None,
+            host_key=None,
+            instance_try=n.instance_try + 1,
+            updated_at=now,
+            version=n.version + 1,
         )
     )
 
@@ -246,7 +258,7 @@ def record_host_key(connection: Connection, node_id: UUID, host_key: str, now: d
 def record_address(connection: Connection, node_id: UUID, ip_address: IPv4Address, now: datetime) -> None:
     """Write down the node's address and begin its tenure; a repeat changes nothing. Raises `AddressHeld`.
 
-    An address that the node had before ends its tenure, together with the host key that was seen there.
+    An address that the node had before ends its tenure.
     """
     if connection.scalar(select(n.ip_address).where(n.id == node_id)) == ip_address:
         return
@@ -268,7 +280,7 @@ def record_address(connection: Connection, node_id: UUID, ip_address: IPv4Addres
     connection.execute(
         update(sending_nodes)
         .where(n.id == node_id)
-        .values(ip_address=str(ip_address), host_key=None, updated_at=now, version=n.version + 1)
+        .values(ip_address=str(ip_address), updated_at=now, version=n.version + 1)
     )
 
 

@@ -4,10 +4,10 @@ from sqlalchemy import Connection, func, select
 
 from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus
 from penguin_infra.domain.inventory import DriftKind
-from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.domain.policies.clear_leftovers import Leftover
 from penguin_infra.domain.policies.provision_requested import RequestedNode
-from penguin_infra.store.tables import instance_drift, node_actions, node_transitions, sending_nodes
+from penguin_infra.store.tables import instance_drift, node_actions, sending_nodes
 
 a = node_actions.c
 n = sending_nodes.c
@@ -16,7 +16,7 @@ _NOTHING_OPEN = ~(
     select(a.id)
     .where(
         a.node_id == n.id,
-        a.kind.in_([ActionKind.PROVISION, ActionKind.RELEASE]),
+        a.kind.in_([ActionKind.PROVISION, ActionKind.RELEASE, ActionKind.REINSTALL, ActionKind.DECOMMISSION]),
         a.status.in_([*OPEN_STATUSES]),
     )
     .correlate(sending_nodes)
@@ -41,27 +41,22 @@ def requested_nodes(connection: Connection) -> list[RequestedNode]:
     return [RequestedNode(row.id, row.label, row.region, row.plan, row.requested_by, row.failure) for row in rows]
 
 
-def late_instances(connection: Connection) -> list[RequestedNode]:
-    """Requests that were given up and released, and whose instance showed up at the provider afterwards.
+def leftovers(connection: Connection) -> list[Leftover]:
+    """Nodes with something at the provider or in DNS that they do not hold any more, and with nothing open about them.
 
-    A creation that was still under way when its run died, or a run that slept through its own release, makes one; the
-    inventory sees it as an orphan. A node that ever was admitted is none of these.
+    A creation that was still under way when its run died, or a run that slept through its own release, leaves an
+    instance; the inventory sees it as an orphan that carries the node's token. Records outlive a node in the same way.
     """
     rows = connection.execute(
-        select(n.id, n.label, n.region, n.plan, n.requested_by, func.min(instance_drift.c.detail).label("detail"))
+        select(n.id, n.label, func.string_agg(instance_drift.c.detail, "; ").label("detail"))
         .join(instance_drift, instance_drift.c.node_id == n.id)
-        .join(node_transitions, node_transitions.c.node_id == n.id)
         .where(
-            n.status == NodeStatus.DECOMMISSIONED,
-            instance_drift.c.kind == DriftKind.ORPHAN,
+            n.status != NodeStatus.PROVISIONING,
+            instance_drift.c.kind.in_([DriftKind.ORPHAN, DriftKind.STRAY_RECORD]),
             instance_drift.c.resolved_at.is_(None),
-            node_transitions.c.event == NodeEvent.PROVISIONING_FAILED,
             _NOTHING_OPEN,
         )
         .group_by(n.id)
         .order_by(n.created_at)
     )
-    return [
-        RequestedNode(row.id, row.label, row.region, row.plan, row.requested_by, f"released, and then: {row.detail}")
-        for row in rows
-    ]
+    return [Leftover(row.id, row.label, row.detail) for row in rows]

@@ -14,7 +14,7 @@ from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies import recover_unhealthy
 from penguin_infra.operations.judge_health import judge_health
 from penguin_infra.operations.refresh_alerts import RULES, find_alerts, refresh_alerts
-from penguin_infra.store import inventory, listings, nodes
+from penguin_infra.store import inventory, listings, nodes, steps
 from penguin_infra.store.alerts import list_alerts
 from penguin_infra.store.listings import HealthCheck
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, address, list_address, plan
@@ -121,7 +121,21 @@ def test_a_provision_that_failed_for_good_is_told_for_a_day(engine: Engine) -> N
             {"now": NOW},
         )
     assert refreshed(engine) == [("provision_failed", "node-001", "medium")]
-    assert refreshed(engine, minutes=24 * 60) == []
+    assert ("provision_failed", "node-001", "medium") not in refreshed(engine, minutes=24 * 60)
+
+
+def test_a_request_that_takes_longer_than_all_of_its_steps_may_is_told_with_how_far_it_came(engine: Engine) -> None:
+    node_id = add_node(engine, 1, NodeStatus.PROVISIONING)
+    (action_id,) = plan(engine, [node_id], ActionKind.PROVISION)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE fleet.sending_nodes SET created_at = :now"), {"now": NOW})
+        steps.begin_step(connection, node_id, "publish_dns", action_id=action_id, attempt=1, run_id="run", now=NOW)
+        steps.note_progress(connection, node_id, "publish_dns", "no reverse name yet")
+    assert refreshed(engine, minutes=179) == []
+    assert refreshed(engine, minutes=181) == [("provision_hangs", "node-001", "medium")]
+    with engine.connect() as connection:
+        (row,) = list_alerts(connection)
+    assert "is at publish_dns yet (no reverse name yet)" in row.summary
 
 
 @pytest.mark.parametrize("kind", list(DriftKind))

@@ -79,6 +79,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "node_health:observer_is_alive": True,
         "node_inventory:no_ghosts": False,
         "node_inventory:no_orphans": False,
+        "node_inventory:no_strays": False,
         "node_inventory:nothing_changed_unasked": False,
         "provider_instances:listing_is_not_empty": True,
     }
@@ -94,9 +95,10 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
     assert found == {
         "pause": ("urgent", "10", 600),
         "resume": ("urgent", "10", 600),
-        "provision": ("slow", "-10", 3600),
-        "release": ("slow", "-10", 900),
-        "recover": ("urgent", "10", 1800),
+        "provision": ("slow", "-10", 21600),
+        "release": ("slow", "-10", 1800),
+        "recover": ("urgent", "10", 3600),
+        "reinstall": ("slow", "-10", 21600),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
         "measure_telemetry": ("routine", "0", 300),
@@ -139,5 +141,6 @@ def test_sensors_are_these_each_with_its_job_and_running(repository: dg.Reposito
         "provision_sensor": ("provision", 5, running),
         "release_sensor": ("release", 15, running),
         "recover_sensor": ("recover", 15, running),
+        "reinstall_sensor": ("reinstall", 15, running),
     }
     assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []

@@ -10,6 +10,7 @@ from dagster import AssetExecutionContext, ResourceParam
 from penguin_infra.defs.tables import bars, markdown_table, table_metadata
 from penguin_infra.domain.inventory import DriftKind
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations.adopt_orphans import adopt_orphans
 from penguin_infra.operations.take_inventory import compare_inventory, refresh_listing
 from penguin_infra.store import inventory, nodes
 from penguin_infra.store.tables import instance_drift
@@ -91,7 +92,8 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
         instance_drift,
         {
             "id": "the difference's id",
-            "kind": "orphan (billed, held by no node), ghost (node without instance), changed_address, changed_plan",
+            "kind": "orphan (billed, held by no node), ghost (node without instance), changed_address, changed_plan, "
+            "stray_record (in DNS without a node)",
             "node_id": "the node concerned, where one is known",
             "provider_id": "the instance concerned",
             "detail": "both sides of the difference",
@@ -103,6 +105,7 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
     check_specs=[
         dg.AssetCheckSpec("no_orphans", asset="node_inventory", description="Nothing of ours is billed for nobody."),
         dg.AssetCheckSpec("no_ghosts", asset="node_inventory", description="Every node in service has its instance."),
+        dg.AssetCheckSpec("no_strays", asset="node_inventory", description="No DNS record of ours outlives its node."),
         dg.AssetCheckSpec(
             "nothing_changed_unasked",
             asset="node_inventory",
@@ -111,14 +114,21 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
     ],
 )
 def node_inventory(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
-    """Where the registry and the provider differ: orphans, ghosts, changed addresses and plans.
+    """Where the registry and the world differ: orphans, ghosts, changed addresses and plans, stray DNS records.
 
-    Source: `provider_instances` against `fleet.sending_nodes`, every 5 minutes. Readers: operators. One row a
-    difference, open until it is gone. Foreign instances are counted and never touched.
+    Source: `provider_instances` and `fleet.dns_records` against `fleet.sending_nodes`, every 5 minutes. Readers:
+    operators, and the sensors that mend: `release` (orphans, strays), `reinstall` (addresses), `decommission` (ghosts).
+    One row a difference, open until it is gone. Foreign instances are counted and never touched; one of ours that no
+    node asked for is taken into the registry after a grace.
     """
-    comparison = compare_inventory(fleet.engine, fleet_name=fleet.settings.fleet_name, now=fleet.clock.now())
-    with fleet.engine.connect() as connection:
+    now = fleet.clock.now()
+    comparison = compare_inventory(fleet.engine, fleet_name=fleet.settings.fleet_name, now=now)
+    grace = timedelta(minutes=fleet.policy.provisioning.orphan_grace_minutes)
+    with fleet.engine.begin() as connection:
+        adopted = adopt_orphans(connection, grace=grace, limits=fleet.policy.guardrails, now=now)
         by_status = inventory.counts_by_status(connection)
+    for label in adopted:
+        context.log.warning("an instance that no node asked for is in the registry now, as %s", label)
     counts = Counter(drift.kind for drift in comparison.drifts)
     context.log.info("%d differences, %d foreign instances", len(comparison.drifts), comparison.foreign_count)
     return dg.MaterializeResult(
@@ -127,6 +137,7 @@ def node_inventory(context: AssetExecutionContext, fleet: ResourceParam[Wiring])
             "nodes": sum(by_status.values()),
             **{kind.value: counts[kind] for kind in DriftKind},
             "foreign": comparison.foreign_count,
+            "adopted": len(adopted),
             "nodes_by_status": bars(by_status),
             "differences": markdown_table(
                 ["kind", "instance", "what differs"],
@@ -141,6 +152,7 @@ def _drift_checks(counts: Counter[DriftKind]) -> Iterator[dg.AssetCheckResult]:
     kinds = {
         "no_orphans": ([DriftKind.ORPHAN], dg.AssetCheckSeverity.WARN),
         "no_ghosts": ([DriftKind.GHOST], dg.AssetCheckSeverity.ERROR),
+        "no_strays": ([DriftKind.STRAY_RECORD], dg.AssetCheckSeverity.WARN),
         "nothing_changed_unasked": (
             [DriftKind.CHANGED_ADDRESS, DriftKind.CHANGED_PLAN],
             dg.AssetCheckSeverity.WARN,

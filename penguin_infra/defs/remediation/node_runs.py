@@ -8,14 +8,20 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import dagster as dg
-from dagster import OpExecutionContext
+from dagster import DagsterExecutionInterruptedError, DagsterRunStatus, OpExecutionContext
 
 from penguin_infra.defs.remediation.ticks import action_id_of
+from penguin_infra.dns_records.publisher import DnsError
 from penguin_infra.hostwind.provider import ProviderError
+from penguin_infra.installer.installer import InstallError
+from penguin_infra.operations.node_steps import StepError, give_up
 from penguin_infra.operations.node_work import ActionTaken, NodeWork, claim_node_work
-from penguin_infra.operations.provision_node import ProvisionError
 from penguin_infra.operations.recovery_steps import RecoverError
-from penguin_infra.wiring import Wiring
+from penguin_infra.store.nodes import NodeError
+from penguin_infra.wiring import NotConfigured, Wiring
+
+# What goes wrong in the world, told in its own words. The ledger has it already: the step that failed closed it.
+_TOLD = (ActionTaken, StepError, ProviderError, DnsError, InstallError, RecoverError, NodeError)
 
 
 class NodeRun:
@@ -40,14 +46,28 @@ class NodeRun:
                     run_id=context.run_id,
                 )
             yield self._work
-        except (ActionTaken, ProvisionError, ProviderError, RecoverError) as error:
+        except NotConfigured as error:
+            if self._work is not None:
+                give_up(self._work, str(error))
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except _TOLD as error:
             # The ledger has the error, and decides whether there is another attempt: never Dagster's own retries.
             raise dg.Failure(str(error), allow_retries=False) from error
+        except DagsterExecutionInterruptedError:
+            # A fleet that goes down interrupts its runs too; they are carried on when it comes up again.
+            if self._work is not None and _is_cancelled(context):
+                give_up(self._work, "its run was cancelled by a person in the UI")
+            raise
 
     def close(self) -> None:
         """Give the claim's lock back."""
         if self._work is not None:
             self._work.close()
+
+
+def _is_cancelled(context: OpExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is not None and run.status is DagsterRunStatus.CANCELING
 
 
 @dg.resource(description="This run's claim on its action.")

@@ -13,7 +13,9 @@ from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.provision_requested import plan_provisions
-from penguin_infra.operations import provision_node
+from penguin_infra.operations import install_node as installing
+from penguin_infra.operations import provision_node, publish_names
+from penguin_infra.operations import verify_delivery as verifying
 from penguin_infra.store.requests import requested_nodes
 from penguin_infra.wiring import Wiring
 
@@ -24,7 +26,7 @@ def request_instance(
 ) -> None:
     """Ask the provider for the node's instance, or find the one that an earlier attempt made."""
     with node_run.working(context, fleet) as work:
-        provision_node.request_instance(work)
+        provision_node.request_instance(work, fleet.provision_parts)
 
 
 @dg.op(ins={"requested": dg.In(dg.Nothing)})
@@ -35,18 +37,49 @@ def await_address(context: OpExecutionContext, fleet: ResourceParam[Wiring], nod
 
 
 @dg.op(ins={"addressed": dg.In(dg.Nothing)})
+def screen_address(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
+    """Ask every blacklist about the address; a listed one is given back for another."""
+    with node_run.working(context, fleet) as work:
+        provision_node.screen_address(work, fleet.provision_parts)
+
+
+@dg.op(ins={"addressed": dg.In(dg.Nothing)})
+def publish_dns(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
+    """Publish the node's names, and wait until address and name lead to each other."""
+    with node_run.working(context, fleet) as work:
+        publish_names.publish_dns(work, fleet.provision_parts)
+
+
+@dg.op(ins={"published": dg.In(dg.Nothing)})
+def install_node(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
+    """Install everything that makes the host a sending node, and publish the key that it signs with."""
+    with node_run.working(context, fleet) as work:
+        installing.install_node(work, fleet.provision_parts)
+
+
+@dg.op(ins={"installed": dg.In(dg.Nothing)})
+def verify_delivery(
+    context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]
+) -> None:
+    """Let the node send a mail to the sink, and look at that and at the node as receivers and strangers would."""
+    with node_run.working(context, fleet) as work:
+        verifying.verify_delivery(work, fleet.provision_parts)
+
+
+@dg.op(ins={"verified": dg.In(dg.Nothing)})
 def admit_node(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
-    """Admit the node to warm-up."""
+    """Hear the node's agent, and admit the node to warm-up."""
     with node_run.working(context, fleet) as work:
         provision_node.admit_node(work)
 
 
 @dg.job(
-    tags=run_tags(Lane.SLOW, longest=timedelta(hours=1)),
+    # Each step has a time-out of its own; this only ends a run whose process is gone.
+    tags=run_tags(Lane.SLOW, longest=timedelta(hours=6)),
 )
 def provision() -> None:
     """Make one node, from request to warm-up. Asked for by `provision_sensor`, one run a node."""
-    admit_node(await_address(request_instance()))
+    admit_node(verify_delivery(install_node(publish_dns(screen_address(await_address(request_instance()))))))
 
 
 @dg.sensor(

@@ -28,6 +28,15 @@ def restart_by_directive(
 
 
 @dg.op(ins={"restarted": dg.In(dg.Nothing)})
+def restart_services(
+    context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]
+) -> None:
+    """Restart the node's services from outside and re-apply what it should be, if it is still needed."""
+    with node_run.working(context, fleet) as work:
+        recover_node.restart_services(work, fleet.policy.health, fleet.installer)
+
+
+@dg.op(ins={"restarted": dg.In(dg.Nothing)})
 def reboot_instance(
     context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]
 ) -> None:
@@ -46,12 +55,12 @@ def begin_maintenance(
 
 
 @dg.job(
-    # Two waits of minutes each, in the gateways' time, and the provider's own slowness.
-    tags=run_tags(Lane.URGENT, longest=timedelta(minutes=30)),
+    # Three waits of minutes each, in the gateways' time, an installation, and the provider's own slowness.
+    tags=run_tags(Lane.URGENT, longest=timedelta(hours=1)),
 )
 def recover() -> None:
     """Bring one ill node back, or give it to a person. Asked for by `recover_sensor`, one run a node."""
-    begin_maintenance(reboot_instance(restart_by_directive()))
+    begin_maintenance(reboot_instance(restart_services(restart_by_directive())))
 
 
 @dg.sensor(

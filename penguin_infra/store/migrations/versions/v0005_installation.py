@@ -66,7 +66,7 @@ ALTER TABLE fleet.recovery_steps
 ALTER TABLE fleet.instance_drift
     DROP CONSTRAINT instance_drift_kind_is_known,
     ADD CONSTRAINT instance_drift_kind_is_known CHECK (
-        kind IN ('orphan', 'ghost', 'changed_address', 'changed_plan', 'stray_record', 'changed_record'));
+        kind IN ('orphan', 'ghost', 'changed_address', 'changed_plan', 'stray_record'));
 
 CREATE TABLE fleet.dns_records (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -129,7 +129,7 @@ DELETE FROM fleet.recovery_steps WHERE step = 'services';
 ALTER TABLE fleet.recovery_steps
     DROP CONSTRAINT recovery_steps_step_is_known,
     ADD CONSTRAINT recovery_steps_step_is_known CHECK (step IN ('directive', 'reboot'));
-DELETE FROM fleet.instance_drift WHERE kind IN ('stray_record', 'changed_record');
+DELETE FROM fleet.instance_drift WHERE kind = 'stray_record';
 ALTER TABLE fleet.instance_drift
     DROP CONSTRAINT instance_drift_kind_is_known,
     ADD CONSTRAINT instance_drift_kind_is_known CHECK (
