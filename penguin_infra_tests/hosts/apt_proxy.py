@@ -14,8 +14,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
 
 from penguin_infra_tests.hosts.mirrors import Mirror
 
@@ -86,6 +87,8 @@ class AptCache:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # A host that was cut off never says goodbye.
+    timeout = 60
     cache: AptCache
 
     def do_GET(self) -> None:
@@ -112,8 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests print nothing of it."""
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingMixIn, TCPServer):
     daemon_threads = True
+    allow_reuse_address = True
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A host that is rebooted or cut off in the middle of a download is no failure of the proxy."""
@@ -133,7 +137,7 @@ class AptProxy:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
             thread.start()
             self._servers[address, port] = server, thread
-        return f"http://{address}:{self._servers[address, port][0].server_port}"
+        return f"http://{address}:{self._servers[address, port][0].server_address[1]}"
 
     def close(self, address: str | None = None) -> None:
         """Stop serving on one address, or on all."""

@@ -56,9 +56,9 @@ def ensure_base() -> Path:
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     base = cache_directory() / f"base-{RELEASE}-{key}"
     if not base.exists():
-        with held_alone(cache_directory() / "base.lock"):
+        with held_alone(cache_directory() / "base.lock") as lock:
             if not base.exists():
-                _build(base, recipe)
+                _build(base, recipe, lock)
     return base
 
 
@@ -75,21 +75,21 @@ def _recipe() -> dict[str, list[str]]:
     }
 
 
-def _build(base: Path, recipe: dict[str, list[str]]) -> None:
+def _build(base: Path, recipe: dict[str, list[str]], lock: int) -> None:
     for abandoned in base.parent.glob("building-*"):
         shutil.rmtree(abandoned)
     building = Path(tempfile.mkdtemp(prefix="building-", dir=base.parent))
     building.chmod(0o755)
     proxy = AptProxy(apt_cache())
     try:
-        _bootstrap(building, recipe, proxy.listen("127.0.0.1"))
+        _bootstrap(building, recipe, proxy.listen("127.0.0.1"), lock)
         building.replace(base)
     finally:
         proxy.close()
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _bootstrap(root: Path, recipe: dict[str, list[str]], proxy_url: str) -> None:
+def _bootstrap(root: Path, recipe: dict[str, list[str]], proxy_url: str, lock: int) -> None:
     _, public_key = key_pair()
     options = [
         "--quiet",
@@ -105,8 +105,12 @@ def _bootstrap(root: Path, recipe: dict[str, list[str]], proxy_url: str) -> None
         *(f"--customize-hook={step}" for step in recipe["steps"]),
         f"--customize-hook=upload {public_key} /root/.ssh/authorized_keys",
     ]
-    command = ["mmdebstrap", *options, RELEASE, str(root), *recipe["sources"]]
-    built = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST_BUILD_SECONDS)
+    # However the build ends, its processes and mounts end with it, and nobody else builds before they have.
+    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = [*alone, "mmdebstrap", *options, RELEASE, str(root), *recipe["sources"]]
+    built = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=LONGEST_BUILD_SECONDS, pass_fds=[lock]
+    )
     if built.returncode:
         raise BaseFailed(f"mmdebstrap could not build Debian {RELEASE} in {root}: {built.stderr[-2000:]}")
     settings = root / _SETTINGS

@@ -20,8 +20,8 @@ def cache_directory() -> Path:
 
 
 @contextmanager
-def held_alone(lock_file: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for; it goes with this process, however that ends."""
+def held_alone(lock_file: Path) -> Iterator[int]:
+    """Hold a lock that others wait for, until this process and all that inherit its descriptor are gone."""
     with lock_file.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()

@@ -5,6 +5,7 @@ It is bare: everything the product needs on a node, the product must bring. Maki
 
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -17,7 +18,8 @@ from penguin_infra_tests.hosts.networks import HostNetwork
 from penguin_infra_tests.hosts.slots import Slot
 from penguin_infra_tests.hosts.ssh_access import SshClient, make_key
 
-APT_PROXY_PORT = 3142
+# Not apt-cacher-ng's 3142: that may run on this machine.
+APT_PROXY_PORT = 30142
 # SSH answers after a second or two on an idle machine; only a broken host takes this long.
 LONGEST_BOOT_SECONDS = 60
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
@@ -28,7 +30,7 @@ class HostFailed(RuntimeError):
 
 
 class CommandFailed(HostFailed):
-    """A command on a host ended with another code than 0."""
+    """A command on a host ended with another code than 0, or not in time."""
 
 
 @dataclass(slots=True)
@@ -93,18 +95,21 @@ class Host:
 
     def stop(self, *, is_orderly: bool = True) -> None:
         """Shut down and leave nothing but the written disk, which the next start finds again."""
-        self.machine.switch_off() if is_orderly else self.machine.cut_power()
         groups = ControlGroups(self.name)
-        groups.kill()
-        groups.remove()
-        self.proxy.close(str(self.gateway))
-        self.network.remove()
-        self.disk.unmount()
+        # The last one named goes first, and each goes whatever became of those before it.
+        with ExitStack() as ends:
+            ends.callback(self.disk.unmount)
+            ends.callback(self.network.remove)
+            ends.callback(self.proxy.close, str(self.gateway))
+            ends.callback(groups.remove)
+            ends.callback(groups.kill)
+            ends.callback(self.machine.switch_off if is_orderly else self.machine.cut_power)
 
     def remove(self) -> None:
-        """Stop, forget the disk, and give the address back."""
-        self.stop()
-        self.disk.drop()
+        """Stop, and forget the disk."""
+        with ExitStack() as ends:
+            ends.callback(self.disk.drop)
+            ends.callback(self.stop)
 
     def reset(self) -> None:
         """Back to the bare base under the same address, with new host keys, as a newly ordered machine has."""
@@ -183,14 +188,17 @@ class Host:
             try:
                 if self.run("cat /proc/sys/kernel/random/boot_id", timeout=10).strip() != other_than:
                     return
-            except (CommandFailed, subprocess.TimeoutExpired):
+            except CommandFailed:
                 time.sleep(0.05)
         raise HostFailed(f"{self.name} did not answer SSH on {self.address}: {self.machine.console_tail()}")
 
     def _finish(self, argv: list[str], command: str, *, check: bool, timeout: float) -> str:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
-        )
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, check=False, timeout=timeout, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired as endless:
+            raise CommandFailed(f"`{command}` on {self.name} did not end within {timeout} s") from endless
         if check and done.returncode:
             said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
             raise CommandFailed(f"`{command}` on {self.name} ended with {done.returncode}: {said}")

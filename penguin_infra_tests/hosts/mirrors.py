@@ -16,7 +16,7 @@ _PUBLIC = {
     f"{RELEASE}-updates": "http://deb.debian.org/debian",
     f"{RELEASE}-security": "http://deb.debian.org/debian-security",
 }
-_IN_RELEASE = re.compile(r"^'(?P<mirror>[^']+)/dists/(?P<suite>[^']+)/InRelease'", re.MULTILINE)
+_MAIN_INDEX = re.compile(r"^'(?P<mirror>[^']+)/dists/(?P<suite>[^/']+)/main/binary-", re.MULTILINE)
 # A machine that reads a frozen mirror says so here; its hosts read the same mirror.
 _DATE_CHECKS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
 
@@ -42,11 +42,17 @@ class Mirror:
 
 def find_mirrors() -> list[Mirror]:
     """This machine's mirrors of Debian 12, the release first; Debian's public ones when it has none."""
-    listed = {
-        match["suite"]: match["mirror"] for match in _IN_RELEASE.finditer(_ask("apt-get", "--print-uris", "update"))
-    }
-    addresses = {suite: listed[suite] for suite in _PUBLIC if suite in listed} if RELEASE in listed else _PUBLIC
-    return [Mirror(suite, address) for suite, address in addresses.items()]
+    found = [
+        (match["suite"], match["mirror"]) for match in _MAIN_INDEX.finditer(_ask("apt-get", "--print-uris", "update"))
+    ]
+    # Other publishers name their suites after Debian's releases too: what says Debian in its address goes first.
+    found.sort(key=lambda listed: "debian" not in listed[1])
+    addresses: dict[str, str] = {}
+    for suite, address in found:
+        addresses.setdefault(suite, address)
+    if RELEASE not in addresses:
+        addresses = _PUBLIC
+    return [Mirror(suite, addresses[suite]) for suite in _PUBLIC if suite in addresses]
 
 
 def date_options() -> list[str]:

@@ -6,7 +6,7 @@ neighbours' affair.
 
 import subprocess
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
 NAMESPACES_DIRECTORY = Path("/run/netns")
@@ -35,7 +35,9 @@ class HostNetwork:
 
     def make(self) -> None:
         """A fresh kernel side for each boot: firewall rules and sockets of the former one are gone."""
-        self.remove()
+        self._remove_pair()
+        # While a host boots, what is meant for it must not leave this machine by its default route.
+        run_ip("route", "replace", *self._no_way_out)
         run_ip("netns", "add", self.name)
         run_ip("link", "add", self.name, "type", "veth", "peer", "name", INSIDE, "netns", self.name)
         run_ip("address", "add", f"{self.gateway}/30", "dev", self.name)
@@ -55,6 +57,14 @@ class HostNetwork:
 
     def remove(self) -> None:
         """Take away what is there of it."""
+        self._remove_pair()
+        run_ip("route", "delete", *self._no_way_out, is_checked=False)
+
+    @property
+    def _no_way_out(self) -> list[str]:
+        return ["unreachable", str(ip_network(f"{self.gateway}/30", strict=False)), "metric", "4096"]
+
+    def _remove_pair(self) -> None:
         run_ip("link", "delete", self.name, is_checked=False)
         run_ip("netns", "delete", self.name, is_checked=False)
 

@@ -3,20 +3,17 @@
 Everything is taken away when the pool closes, also what a killed process of an earlier run left behind.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from penguin_infra_tests.hosts.abandoned import clear_slot
 from penguin_infra_tests.hosts.apt_proxy import AptProxy
 from penguin_infra_tests.hosts.base_image import apt_cache, ensure_base
-from penguin_infra_tests.hosts.control_groups import ControlGroups, hierarchies
-from penguin_infra_tests.hosts.disks import HostDisk
 from penguin_infra_tests.hosts.host import Host
-from penguin_infra_tests.hosts.networks import NAMESPACES_DIRECTORY, HostNetwork
-from penguin_infra_tests.hosts.slots import Slot, claim_slot
+from penguin_infra_tests.hosts.slots import claim_slot
 
 
 class HostPool:
@@ -31,7 +28,7 @@ class HostPool:
     def make_host(self, *, layers: Sequence[Path] = ()) -> Host:
         """A host that is off, on the bare base or on snapshots (the uppermost first)."""
         slot = claim_slot()
-        _clear_abandoned(slot)
+        clear_slot(slot)
         slot.directory.mkdir(parents=True)
         host = Host(slot, self._base, self._proxy, list(layers))
         self._hosts.append(host)
@@ -80,17 +77,3 @@ def host_pool() -> Iterator[HostPool]:
     finally:
         pool.close()
         proxy.close()
-
-
-def _clear_abandoned(slot: Slot) -> None:
-    """End what a process that was killed left in a slot; nobody alive holds it, as the slot is ours now."""
-    former = re.compile(rf"pgt-[0-9a-f]{{6}}-{slot.index}")
-    places = [NAMESPACES_DIRECTORY, Path("/sys/class/net"), *hierarchies()]
-    names = {path.name for place in places if place.exists() for path in place.iterdir()}
-    for name in filter(former.fullmatch, names):
-        groups = ControlGroups(name)
-        groups.kill()
-        groups.remove()
-        HostNetwork(name, slot.address, slot.gateway).remove()
-    HostDisk(slot.directory / "disk", slot.directory).drop()
-    shutil.rmtree(slot.directory, ignore_errors=True)

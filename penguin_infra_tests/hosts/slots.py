@@ -6,6 +6,7 @@ in its slot is cleared away by the next holder.
 
 import fcntl
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -50,6 +51,13 @@ class Slot:
 
 def claim_slot() -> Slot:
     """The first network that nobody holds. Raises NoSlotFree."""
+    for slot in free_slots():
+        return slot
+    raise NoSlotFree(f"all networks of 10.77.0.0/16 are held: whose are the locks in {SLOTS_DIRECTORY}?")
+
+
+def free_slots() -> Iterator[Slot]:
+    """Each network that nobody holds, held by the caller once it is given out."""
     SLOTS_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
     for index in range(1, 255):
         lock = (SLOTS_DIRECTORY / f"{index}.lock").open("a")
@@ -57,6 +65,5 @@ def claim_slot() -> Slot:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            continue
-        return Slot(index, lock)
-    raise NoSlotFree(f"all networks of 10.77.0.0/16 are held: whose are the locks in {SLOTS_DIRECTORY}?")
+        else:
+            yield Slot(index, lock)
