@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, case, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, case, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from penguin_infra.store.tables import AnyRow, provisioning_steps
 
@@ -47,7 +47,7 @@ def begin_step(
                 "error": None,
                 "finished_at": None,
                 "progress": case((is_another, None), else_=s.progress),
-                "result": case((is_another, {}), else_=s.result),
+                "result": case((is_another, literal({}, JSONB)), else_=s.result),
                 "started_at": case((is_another, now), else_=s.started_at),
             },
             where=(s.status != SUCCEEDED) | is_another,

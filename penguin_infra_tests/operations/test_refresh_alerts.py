@@ -120,7 +120,7 @@ def test_a_provision_that_failed_for_good_is_told_for_a_day(engine: Engine) -> N
             text("UPDATE fleet.node_actions SET status = 'failed', outcome = 'no such plan', finished_at = :now"),
             {"now": NOW},
         )
-    assert refreshed(engine) == [("provision_failed", "node-001", "medium")]
+    assert ("provision_failed", "node-001", "medium") in refreshed(engine)
     assert ("provision_failed", "node-001", "medium") not in refreshed(engine, minutes=24 * 60)
 
 
