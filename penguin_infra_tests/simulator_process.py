@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +33,16 @@ def free_port() -> int:
 
 @dataclass
 class SimulatorProcess:
-    """One simulator on one port and one directory; `start` after `kill` finds the same instances again."""
+    """One simulator on one port and one directory; `start` after `kill` finds the same instances again.
+
+    `options` and `secrets`: more of the command's options and environment.
+    """
 
     directory: Path
     boot_seconds: float = 0.2
     port: int = field(default_factory=free_port)
+    options: Sequence[str] = ()
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,11 +65,11 @@ class SimulatorProcess:
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        options = ["--port", str(self.port), "--directory", str(self.directory)]
+        options = ["--port", str(self.port), "--directory", str(self.directory), *self.options]
         with (self.directory / "simulator.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _SERVE, "serve-hostwind", *options, "--boot-seconds", str(self.boot_seconds)],
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, **self.secrets},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -147,9 +152,15 @@ class SimulatorProcess:
 
 
 @contextmanager
-def running_simulator(directory: Path, *, boot_seconds: float = 0.2) -> Iterator[SimulatorProcess]:
+def running_simulator(
+    directory: Path,
+    *,
+    boot_seconds: float = 0.2,
+    options: Sequence[str] = (),
+    secrets: dict[str, str] | None = None,
+) -> Iterator[SimulatorProcess]:
     """A simulator for the length of a with statement."""
-    simulator = SimulatorProcess(directory, boot_seconds=boot_seconds)
+    simulator = SimulatorProcess(directory, boot_seconds=boot_seconds, options=options, secrets=secrets or {})
     simulator.start()
     try:
         yield simulator

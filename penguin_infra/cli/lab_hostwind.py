@@ -5,16 +5,23 @@ refuse any other address than a loopback one: faults are for the lab, not for th
 """
 
 import json
-from ipaddress import ip_address
+import os
+import re
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import dns.exception
+import dns.tsig
 import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from penguin_infra.lab.dns_zone import REVERSE_ZONE
+from penguin_infra.lab.hostwind_addresses import AddressPool, GivenAddresses, LoopbackRange
 from penguin_infra.lab.hostwind_faults import FaultKind
+from penguin_infra.lab.hostwind_reverse_dns import ReverseDnsServer
 from penguin_infra.lab.hostwind_simulator import SimulatorNotStarted, serve_hostwind
 from penguin_infra.settings import Settings, SettingsError, settings
 
@@ -30,8 +37,18 @@ def serve_hostwind_command(
     port: Annotated[int | None, typer.Option(help="By default PENGUIN_LAB_HOSTWIND_PORT.")] = None,
     directory: Annotated[Path | None, typer.Option(help="Keeps the instances; by default under the home.")] = None,
     boot_seconds: Annotated[float, typer.Option(min=0, help="How long a boot and a resize take.")] = 5,
+    addresses: Annotated[
+        str | None, typer.Option(help="IPv4 addresses to hand out, with commas, or a file of them. Default: loopback.")
+    ] = None,
+    reverse_dns: Annotated[
+        str | None, typer.Option(help="address:port of the DNS server that takes reverse names; without it, none.")
+    ] = None,
+    reverse_zone: Annotated[str, typer.Option(help="The zone that holds them.")] = REVERSE_ZONE,
+    reverse_dns_delay: Annotated[float, typer.Option(min=0, help="Seconds until a reverse name is published.")] = 1,
 ) -> None:
     """Serve the simulated Hostwind in the foreground; `penguin-infra up` does this for you.
+
+    A DNS server that wants signed changes: its key (hmac-sha256) in LAB_REVERSE_DNS_KEY_NAME and _SECRET.
 
     Example: HOSTWIND_API_URL=http://127.0.0.1:4268 HOSTWIND_API_KEY=lab HOSTWIND_API_SECRET=lab
     penguin-infra lab serve-hostwind --boot-seconds 1
@@ -46,6 +63,9 @@ def serve_hostwind_command(
             key=key,
             secret=secret,
             boot_seconds=boot_seconds,
+            addresses=_address_pool(addresses),
+            reverse_dns=_reverse_dns(reverse_dns, reverse_zone),
+            reverse_dns_delay_seconds=reverse_dns_delay,
         )
     except SimulatorNotStarted as error:
         _stop(str(error))
@@ -106,6 +126,43 @@ def show_bill() -> None:
         state = "deleted" if row["deleted_at"] else "running up"
         table.add_row(*(str(row[name]) for name in ("id", "label", "plan", "hours", "amount_usd")), state)
     _show(table, empty="Nothing was billed yet.")
+
+
+@app.command("next-address")
+def next_address() -> None:
+    """Print the address that the next instance will get: list it beforehand, and see it turned down.
+
+    Example: penguin-infra lab list-ip $(penguin-infra lab next-address)
+    """
+    ip = _ask("GET", "/lab/next-address")["ip"]
+    if ip is None:
+        _stop("no address is free: the next instance will get none")
+    typer.echo(ip)
+
+
+def _address_pool(told: str | None) -> AddressPool:
+    if told is None:
+        return LoopbackRange()
+    text = Path(told).read_text() if Path(told).is_file() else told
+    try:
+        return GivenAddresses([IPv4Address(part) for part in re.split(r"[\s,]+", text) if part])
+    except ValueError as error:
+        _stop(f"--addresses: {error}")
+
+
+def _reverse_dns(told: str | None, zone: str) -> ReverseDnsServer | None:
+    if told is None:
+        return None
+    name, secret = (os.environ.get(f"LAB_REVERSE_DNS_KEY_{part}") for part in ("NAME", "SECRET"))
+    try:
+        key = dns.tsig.Key(name, secret) if name and secret else None
+    except (ValueError, dns.exception.DNSException):
+        _stop("LAB_REVERSE_DNS_KEY_NAME is no name, or LAB_REVERSE_DNS_KEY_SECRET is no base64")
+    address, _, port = told.rpartition(":")
+    try:
+        return ReverseDnsServer(IPv4Address(address), int(port), zone, key)
+    except ValueError:
+        _stop(f"--reverse-dns: {told!r} is not an IPv4 address:port")
 
 
 def _ask(method: Literal["GET", "POST", "DELETE"], path: str, body: object = None) -> dict[str, object]:

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from penguin_infra.lab.hostwind_addresses import NoAddressLeft
 from penguin_infra.lab.hostwind_plans import IMAGES, PLANS, REGIONS
-from penguin_infra.lab.hostwind_state import HostwindState, NoAddressLeft, SimulatedInstance
+from penguin_infra.lab.hostwind_state import HostwindState, SimulatedInstance
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _HOSTNAME = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61})")
@@ -34,9 +35,10 @@ class Refusal(Exception):
 class HostwindRoutes:
     """The contract's calls over one state."""
 
-    def __init__(self, state: HostwindState, *, boot_seconds: float) -> None:
+    def __init__(self, state: HostwindState, *, boot_seconds: float, reverse_dns_delay_seconds: float) -> None:
         self._state = state
         self._boot_time = timedelta(seconds=boot_seconds)
+        self._reverse_dns_delay = timedelta(seconds=reverse_dns_delay_seconds)
 
     def routes(self) -> list[Route]:
         """The calls by method and path."""
@@ -111,12 +113,13 @@ class HostwindRoutes:
         return JSONResponse({}, 202)
 
     async def _set_rdns(self, request: Request) -> Response:
-        instance = self._settled(request, datetime.now(UTC))
+        now = datetime.now(UTC)
+        instance = self._settled(request, now)
         body = await read_body(request)
         ip, hostname = body.get("ip"), _matching(body, "hostname", _HOSTNAME)
         if ip != str(instance.address):
             raise Refusal(422, "invalid_ip", "ip is not an address of this instance")
-        self._state.set_rdns(instance, ip=str(ip), hostname=hostname)
+        self._state.set_rdns(instance, ip=str(ip), hostname=hostname, due_at=now + self._reverse_dns_delay)
         return JSONResponse({"ip": ip, "hostname": hostname})
 
     async def _delete(self, request: Request) -> Response:

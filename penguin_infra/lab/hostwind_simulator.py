@@ -1,14 +1,15 @@
 """The simulated Hostwind as a process: the contract's calls behind Basic credentials, the lab's own calls, the server.
 
 Reached over a loopback socket only, as the real API is over the network. The lab's calls (`/lab/faults`, `/lab/bill`,
-`/lab/instances/{id}`) are no part of the contract, and no product code may use them.
+`/lab/instances/{id}`, `/lab/next-address`) are no part of the contract, and no product code may use them.
 """
 
 import errno
 import hmac
 import socket
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,8 +24,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from penguin_infra.lab.hostwind_addresses import AddressPool
 from penguin_infra.lab.hostwind_bill import bill
 from penguin_infra.lab.hostwind_faults import CuttableProtocol, FaultBoard, FaultKind, FaultMiddleware
+from penguin_infra.lab.hostwind_reverse_dns import ReverseDnsServer, publishing_reverse_names
 from penguin_infra.lab.hostwind_routes import HostwindRoutes, Refusal, read_body
 from penguin_infra.lab.hostwind_state import HostwindState
 
@@ -33,21 +36,40 @@ class SimulatorNotStarted(Exception):
     """The simulator cannot serve; the message says why and what to do."""
 
 
-def serve_hostwind(*, host: str, port: int, directory: Path, key: str, secret: str, boot_seconds: float) -> None:
+def serve_hostwind(
+    *,
+    host: str,
+    port: int,
+    directory: Path,
+    key: str,
+    secret: str,
+    boot_seconds: float,
+    addresses: AddressPool | None = None,
+    reverse_dns: ReverseDnsServer | None = None,
+    reverse_dns_delay_seconds: float = 0,
+) -> None:
     """Serve the simulated Hostwind until a signal ends it.
 
-    `directory` keeps the instances from one start to the next. Errors: `SimulatorNotStarted`.
+    `directory` keeps the instances from one start to the next. `reverse_dns`: where reverse names are published;
+    without it they are kept only. Errors: `SimulatorNotStarted`.
     """
     if not ip_address(host).is_loopback:
         raise SimulatorNotStarted(f"the simulated Hostwind listens on a loopback address only, not on {host}")
-    with _listening_socket(host, port) as listener, HostwindState(directory) as state:
-        app = simulator_app(state, key=key, secret=secret, boot_seconds=boot_seconds)
+    with _listening_socket(host, port) as listener, HostwindState(directory, addresses) as state:
+        app = simulator_app(
+            state,
+            key=key,
+            secret=secret,
+            boot_seconds=boot_seconds,
+            reverse_dns=reverse_dns,
+            reverse_dns_delay_seconds=reverse_dns_delay_seconds,
+        )
         config = uvicorn.Config(
             app,
             http=CuttableProtocol,
             loop="asyncio",
             ws="none",
-            lifespan="off",
+            lifespan="on",
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,
@@ -55,17 +77,37 @@ def serve_hostwind(*, host: str, port: int, directory: Path, key: str, secret: s
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def simulator_app(state: HostwindState, *, key: str, secret: str, boot_seconds: float) -> Starlette:
+def simulator_app(
+    state: HostwindState,
+    *,
+    key: str,
+    secret: str,
+    boot_seconds: float,
+    reverse_dns: ReverseDnsServer | None,
+    reverse_dns_delay_seconds: float,
+) -> Starlette:
     """The contract's calls and the lab's over one state."""
     board = FaultBoard()
+    calls = HostwindRoutes(
+        state, boot_seconds=boot_seconds, reverse_dns_delay_seconds=reverse_dns_delay_seconds
+    ).routes()
     return Starlette(
-        routes=[*HostwindRoutes(state, boot_seconds=boot_seconds).routes(), *_lab_routes(state, board)],
+        routes=[*calls, *_lab_routes(state, board)],
         middleware=[
             Middleware(BasicCredentials, key=key, secret=secret),
             Middleware(FaultMiddleware, board=board),
         ],
         exception_handlers={Refusal: _refuse, HTTPException: _refuse_route},
+        lifespan=_lifespan(state, reverse_dns),
     )
+
+
+def _lifespan(
+    state: HostwindState, reverse_dns: ReverseDnsServer | None
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    if reverse_dns is None:
+        return lambda _: nullcontext()
+    return lambda _: publishing_reverse_names(state.reverse_names, reverse_dns)
 
 
 class BasicCredentials:
@@ -77,6 +119,9 @@ class BasicCredentials:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         scheme, _, credentials = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
         if hmac.compare_digest(scheme.lower() + b" " + credentials, self._expected):
             await self._app(scope, receive, send)
@@ -98,6 +143,10 @@ def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
     async def show_bill(_: Request) -> Response:
         return JSONResponse(bill(state.all_instances(), now=datetime.now(UTC)))
 
+    async def show_next_address(_: Request) -> Response:
+        address = state.next_address()
+        return JSONResponse({"ip": None if address is None else str(address)})
+
     async def show_instance(request: Request) -> Response:
         instance = state.live_instance(request.path_params["id"])
         if instance is None:
@@ -118,6 +167,7 @@ def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
         Route("/lab/faults", clear_faults, methods=["DELETE"]),
         Route("/lab/bill", show_bill, methods=["GET"]),
         Route("/lab/instances/{id}", show_instance, methods=["GET"]),
+        Route("/lab/next-address", show_next_address, methods=["GET"]),
     ]
 
 

@@ -13,6 +13,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
 
+from penguin_infra.lab.hostwind_addresses import AddressPool, LoopbackRange, NoAddressLeft, address_of
+from penguin_infra.lab.hostwind_reverse_names import REVERSE_NAME_TABLES, ReverseNames, WantedName
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS instances (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -34,9 +37,6 @@ CREATE TABLE IF NOT EXISTS rdns (
 
 _ID_PREFIX = "hw-"
 _MOST_DIGITS = 18  # what SQLite's integers hold
-_LOWEST_ADDRESS = IPv4Address("127.77.0.0")
-_HOSTS_A_BLOCK = 254  # .0 and .255 are left out: some tools take them for a network and a broadcast
-_ADDRESS_COUNT = 256 * _HOSTS_A_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,17 @@ class SimulatedInstance:
 class HostwindState:
     """The file and its few questions; for one thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, addresses: AddressPool | None = None) -> None:
+        """By default addresses are loopback ones."""
         directory.mkdir(parents=True, exist_ok=True)
+        self._addresses = addresses or LoopbackRange()
         self._database = sqlite3.connect(directory / "hostwind.sqlite3")
         self._database.row_factory = sqlite3.Row
         # FULL: a commit waits for the disk, in WAL mode too.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(_TABLES)
+        self._database.executescript(_TABLES + REVERSE_NAME_TABLES)
+        self.reverse_names = ReverseNames(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -119,9 +122,13 @@ class HostwindState:
         now: datetime,
         ready_at: datetime | None,
     ) -> SimulatedInstance:
-        """Create an instance; the address is held for it from now on, and shown once it has booted."""
+        """Create an instance; the address is held for it from now on, and shown once it has booted.
+
+        Errors: `NoAddressLeft`, unless this provider lets instances wait for an address, for ever.
+        """
         with self._database as database:
             address_number = None if ready_at is None else self._free_address_number()
+            ready_at = None if address_number is None else ready_at
             number = database.execute(
                 "INSERT INTO instances (label, region, image, ssh_keys, created_at, ready_at, address_number,"
                 " idempotency_key, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
@@ -176,14 +183,18 @@ class HostwindState:
             )
 
     def delete(self, instance: SimulatedInstance, *, now: datetime) -> None:
-        """End the instance; its address is free again."""
+        """End the instance; its address is free again, and loses its name."""
         with self._database as database:
             database.execute("UPDATE instances SET deleted_at = ? WHERE number = ?", (now.isoformat(), instance.number))
+            for ip in self.rdns(instance):
+                self.reverse_names.want(WantedName(ip, None), due_at=now)
+            database.execute("DELETE FROM rdns WHERE number = ?", (instance.number,))
 
-    def set_rdns(self, instance: SimulatedInstance, *, ip: str, hostname: str) -> None:
-        """Store the name of an address."""
+    def set_rdns(self, instance: SimulatedInstance, *, ip: str, hostname: str, due_at: datetime) -> None:
+        """Store the name of an address, to be published at that moment."""
         with self._database as database:
             database.execute("INSERT OR REPLACE INTO rdns VALUES (?, ?, ?)", (instance.number, ip, hostname))
+            self.reverse_names.want(WantedName(ip, hostname), due_at=due_at)
 
     def rdns(self, instance: SimulatedInstance) -> dict[str, str]:
         """The stored names by address."""
@@ -205,24 +216,20 @@ class HostwindState:
         )
         return [_instance(row, changes[row["number"]]) for row in rows]
 
-    def _free_address_number(self) -> int:
-        never_used: int = self._database.execute(
-            "SELECT COALESCE(MAX(address_number) + 1, 0) FROM instances"
-        ).fetchone()[0]
-        if never_used < _ADDRESS_COUNT:
-            return never_used
-        # An address's reputation outlives its holder: the one that has been free for longest comes first.
-        longest_free = self._database.execute(
-            "SELECT address_number FROM instances WHERE address_number IS NOT NULL GROUP BY address_number"
-            " HAVING COUNT(*) = COUNT(deleted_at) ORDER BY MAX(deleted_at) LIMIT 1"
-        ).fetchone()
-        if longest_free is None:
-            raise NoAddressLeft
-        return int(longest_free["address_number"])
+    def next_address(self) -> IPv4Address | None:
+        """The address that the next instance will get; None when none is free."""
+        try:
+            return address_of(self._addresses.pick(self._database))
+        except NoAddressLeft:
+            return None
 
-
-class NoAddressLeft(Exception):
-    """Every address of the range is held by a live instance."""
+    def _free_address_number(self) -> int | None:
+        try:
+            return self._addresses.pick(self._database)
+        except NoAddressLeft:
+            if self._addresses.is_waited_for:
+                return None
+            raise
 
 
 def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> SimulatedInstance:
@@ -236,7 +243,7 @@ def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> Simulated
         created_at=datetime.fromisoformat(row["created_at"]),
         ready_at=_moment(row["ready_at"]),
         deleted_at=_moment(row["deleted_at"]),
-        address=None if number is None else _address(number),
+        address=None if number is None else address_of(number),
         request=row["request"],
         reboot_count=row["reboot_count"],
         plan_changes=tuple(plan_changes),
@@ -245,8 +252,3 @@ def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> Simulated
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _address(number: int) -> IPv4Address:
-    block, host = divmod(number, _HOSTS_A_BLOCK)
-    return _LOWEST_ADDRESS + block * 256 + host + 1

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from penguin_infra.cli.lab_hostwind import app
 from penguin_infra.settings import settings
 from penguin_infra_tests.simulator_process import SECRET, SimulatorProcess, free_port
+from penguin_infra_tests.waiting import until
 
 Run = Callable[..., tuple[int, str]]
 
@@ -46,6 +47,24 @@ def test_the_bill_is_shown_with_its_total(run: Run, simulator: SimulatorProcess,
     assert code == 0
     assert label in output
     assert f"total {simulator.bill()['total_usd']} USD" in output
+
+
+def test_the_next_address_is_told_beforehand(run: Run, simulator: SimulatorProcess, label: str) -> None:
+    code, told = run("next-address")
+    assert code == 0
+    body = {"label": label, "region": "seattle", "plan": "ssd-1", "image": "ubuntu-22.04", "ssh_keys": []}
+    simulator.ask("POST", "/instances", body=body)
+    until("it has booted", lambda: simulator.instances(label)[0]["ip"])
+    assert simulator.instances(label)[0]["ip"] == told.strip()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--addresses", "10.0.0.1,ten"), ("--reverse-dns", "ns.example:53"), ("--reverse-dns", "53")]
+)
+def test_a_wrong_option_of_the_simulator_is_named(run: Run, option: str, value: str) -> None:
+    code, output = run("serve-hostwind", option, value)
+    assert code == 1
+    assert option in output
 
 
 def test_a_provider_that_is_not_the_lab_is_left_alone(run: Run) -> None:

@@ -46,6 +46,23 @@ def test_a_reboot_whose_answer_is_lost_is_asked_for_again(
         provider.reboot_instance(provider_id)
 
 
+def test_a_reverse_name_whose_answer_is_lost_is_asked_for_again(
+    provider: RestProvider, simulator: SimulatorProcess, label: str
+) -> None:
+    provider_id = create(provider, label)
+    while (ip_address := provider.get_instance(provider_id).ip_address) is None:
+        time.sleep(0.05)
+    simulator.add_fault("cut_after_act", method="PUT", count=1)
+    provider.set_reverse_name(provider_id, ip_address, "n1.nodes.lab.test")
+    assert simulator.faults() == []
+    assert simulator.ask("GET", f"/lab/instances/{provider_id}").json()["rdns"] == {
+        str(ip_address): "n1.nodes.lab.test"
+    }
+    simulator.add_fault("server_error", method="PUT")
+    with pytest.raises(OutcomeUnknown):
+        provider.set_reverse_name(provider_id, ip_address, "n2.nodes.lab.test")
+
+
 def test_an_adoption_is_logged(
     provider: RestProvider, simulator: SimulatorProcess, label: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from decimal import Decimal
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from uuid import uuid4
 
 import pytest
@@ -110,6 +110,31 @@ def test_a_reboot_reaches_the_instance_and_no_other(
 def test_a_reboot_of_nothing_is_not_found(provider: NodeProvider) -> None:
     with pytest.raises(InstanceNotFound, match="hw-999999999"):
         provider.reboot_instance("hw-999999999")
+
+
+def test_a_reverse_name_reaches_the_instance_and_may_be_changed(
+    provider: NodeProvider, simulator: SimulatorProcess, label: str
+) -> None:
+    provider_id = provider.create_instance(label=label, region="seattle", plan="ssd-1").provider_id
+    ip_address = wait_until_running(provider, provider_id).ip_address
+    assert ip_address is not None
+    for hostname in ("n1.nodes.lab.test", "n2.nodes.lab.test"):
+        provider.set_reverse_name(provider_id, ip_address, hostname)
+        shown = simulator.ask("GET", f"/lab/instances/{provider_id}").json()
+        assert shown["rdns"] == {str(ip_address): hostname}
+
+
+def test_a_reverse_name_of_another_address_is_refused_by_name(provider: NodeProvider, label: str) -> None:
+    provider_id = provider.create_instance(label=label, region="seattle", plan="ssd-1").provider_id
+    wait_until_running(provider, provider_id)
+    with pytest.raises(ProviderRefused) as caught:
+        provider.set_reverse_name(provider_id, IPv4Address("127.77.255.9"), "n1.nodes.lab.test")
+    assert caught.value.code == "invalid_ip"
+
+
+def test_a_reverse_name_of_nothing_is_not_found(provider: NodeProvider) -> None:
+    with pytest.raises(InstanceNotFound, match="hw-999999999"):
+        provider.set_reverse_name("hw-999999999", IPv4Address("127.77.0.1"), "n1.nodes.lab.test")
 
 
 @pytest.mark.parametrize("provider_id", ["hw-999999999", "no such", "../plans", "hw-1/../../plans", "hw-1?x=1"])

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from penguin_infra.lab import hostwind_state
+from penguin_infra.lab import hostwind_addresses
+from penguin_infra.lab.hostwind_addresses import GivenAddresses, NoAddressLeft
 from penguin_infra.lab.hostwind_bill import bill
-from penguin_infra.lab.hostwind_state import HostwindState, NoAddressLeft, SimulatedInstance
+from penguin_infra.lab.hostwind_state import HostwindState, SimulatedInstance
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -50,7 +52,7 @@ def test_a_never_used_address_comes_before_a_freed_one(state: HostwindState) -> 
 def test_when_all_are_used_up_the_longest_free_comes_first(
     state: HostwindState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hostwind_state, "_ADDRESS_COUNT", 3)
+    monkeypatch.setattr(hostwind_addresses, "_ADDRESS_COUNT", 3)
     one, two, three = create(state), create(state), create(state)
     with pytest.raises(NoAddressLeft):
         create(state)
@@ -61,6 +63,30 @@ def test_when_all_are_used_up_the_longest_free_comes_first(
     state.delete(again, now=NOW + 2 * HOUR)
     assert [create(state).address, create(state).address] == [one.address, two.address]
     assert state.live_instance(three.provider_id) == three
+
+
+def test_given_addresses_are_handed_out_in_their_order_and_again_when_they_are_free(tmp_path: Path) -> None:
+    given = [IPv4Address("10.77.2.2"), IPv4Address("10.77.1.2")]
+    with HostwindState(tmp_path, GivenAddresses(given)) as state:
+        assert state.next_address() == given[0]
+        one, two = create(state), create(state)
+        assert [one.address, two.address] == given
+        state.delete(two, now=NOW)
+        assert create(state).address == given[1]
+    # Kept, and told from the loopback range's.
+    with HostwindState(tmp_path) as state:
+        assert [each.address for each in state.live_instances(limit=9, offset=0)] == given
+        assert str(create(state).address) == "127.77.0.1"
+
+
+def test_when_no_given_address_is_free_an_instance_stays_without(tmp_path: Path) -> None:
+    with HostwindState(tmp_path, GivenAddresses([IPv4Address("10.77.1.2")])) as state:
+        held = create(state)
+        assert state.next_address() is None
+        waiting = create(state)
+        assert (waiting.address, waiting.status(NOW + 9 * HOUR)) == (None, "provisioning")
+        state.delete(held, now=NOW)
+        assert create(state).address == held.address
 
 
 @pytest.mark.parametrize(
