@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -32,10 +33,14 @@ _PROGRAMS = {
 def require_hosts() -> None:
     """Let the calling test go on only where hosts can run."""
     if missing := missing_parts():
-        reason = f"real hosts cannot run here: {'; '.join(missing)}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        skip_or_fail(f"real hosts cannot run here: {'; '.join(missing)}")
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """End the calling test for want of a part of the machine."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @cache
