@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT_SECONDS = 8.0
 _LOOK_EVERY_SECONDS = 0.1
-# The name may change between our look and the update once by bad luck; a second time somebody works against us.
-_TRIES_AFTER_A_LOOK = 2
 
 T = TypeVar("T")
 
@@ -48,9 +46,6 @@ class _Held:
 
     def is_within(self, values: frozenset[str]) -> bool:
         return self.alias is None and self.values <= values
-
-    def is_only(self, values: frozenset[str]) -> bool:
-        return self.alias is None and self.values == values
 
 
 class DynamicUpdatePublisher:
@@ -110,25 +105,26 @@ class DynamicUpdatePublisher:
         return self._repeat(lambda: self._look(place)).values
 
     def _publish(self, wanted: _Wanted, former: _Wanted) -> None:
-        for _ in range(_TRIES_AFTER_A_LOOK):
-            found = {place: self._look(place) for place in wanted}
-            changes = {place: held for place, held in found.items() if not held.is_only(wanted[place])}
-            if not changes:
-                return
-            update = dns.update.UpdateMessage(self._server.zone)
-            for place, held in changes.items():
-                # What is not ours is not replaced: the server is told that nothing may be there, and has the last word.
-                is_ours = held.is_within(former.get(place, frozenset()))
-                self._replace(update, place, held.rdatas if is_ours else (), wanted[place])
-            try:
-                self._server.update(update)
-            except NotAsExpected as refusal:
-                logger.info("%s; looking again", refusal)
-                continue
-            logger.info("published at %s: %s", self._server, _listed(wanted))
-            self._await("does not show", lambda: all(self._look(place).is_only(wanted[place]) for place in wanted))
+        changes = self._differences(wanted)
+        if not changes:
             return
-        self._raise_if_taken(wanted, former)
+        update = dns.update.UpdateMessage(self._server.zone)
+        for place, held in changes.items():
+            # What is not ours is not replaced: the server is told that nothing may be there, and has the last word.
+            is_ours = held.is_within(former.get(place, frozenset()))
+            self._replace(update, place, held.rdatas if is_ours else (), wanted[place])
+        try:
+            self._server.update(update)
+        except NotAsExpected as refusal:
+            self._explain(refusal, self._differences(wanted), former)
+        else:
+            logger.info("published at %s: %s", self._server, _listed(wanted))
+            self._await("does not show", lambda: not self._differences(wanted))
+
+    def _differences(self, wanted: _Wanted) -> Mapping[_Place, _Held]:
+        """Where it is not as wanted, and what is there instead."""
+        found = {place: self._look(place) for place in wanted}
+        return {place: held for place, held in found.items() if held.values != wanted[place]}
 
     def _replace(
         self,
@@ -148,24 +144,21 @@ class DynamicUpdatePublisher:
             update.absent(name, rdtype)
         update.add(name, self._ttl_seconds, *(make_rdata(rdtype, value) for value in sorted(wanted)))
 
-    def _raise_if_taken(self, wanted: _Wanted, former: _Wanted) -> None:
-        found = {place: self._look(place) for place in wanted}
+    def _explain(self, refusal: NotAsExpected, found: Mapping[_Place, _Held], former: _Wanted) -> None:
+        """Whose records the server found; by the second look they may be just what was wanted."""
         taken = [
             f"{name.to_text(omit_final_dot=True)} "
             + (f"is an alias of {held.alias}" if held.alias else f"{rdtype} holds {_quoted(held.values)}")
             for (name, rdtype), held in found.items()
-            if not held.is_only(wanted[name, rdtype]) and not held.is_within(former.get((name, rdtype), frozenset()))
+            if not held.is_within(former.get((name, rdtype), frozenset()))
         ]
         if taken:
             raise RecordTaken(
-                f"publishing at {self._server} (zone {self.zone}): {'; '.join(taken)}, which is not ours. Nothing was "
-                "changed: remove that there, or give the node another label"
+                f"{refusal}: {'; '.join(taken)}, which is not ours. Nothing was changed: remove that there, or give "
+                "the node another label"
             )
-        if not all(held.is_only(wanted[place]) for place, held in found.items()):
-            raise DnsUnavailable(
-                f"publishing at {self._server} (zone {self.zone}): {_listed(wanted)} changed while we looked, "
-                "twice. Who else writes there?"
-            )
+        if found:
+            raise DnsUnavailable(f"{refusal}: {_listed(found)} changed while we looked. Who else writes there?")
 
     def _remove(self, unwanted: _Wanted) -> None:
         update = dns.update.UpdateMessage(self._server.zone)

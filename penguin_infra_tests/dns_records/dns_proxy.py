@@ -22,7 +22,7 @@ class DnsProxy(socketserver.ThreadingTCPServer):
 
     def __init__(self, address: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
-        self.upstream = (address, port)
+        self.updates_to = self.questions_to = (address, port)
         self.seen: Counter[str] = Counter()
         self.answers_to_lose = 0
         self.before_update: Callable[[], object] | None = None
@@ -57,7 +57,8 @@ class _Connection(socketserver.BaseRequestHandler):
             if is_update and self.server.before_update is not None:
                 happen, self.server.before_update = self.server.before_update, None
                 happen()
-            with socket.create_connection(self.server.upstream, _PATIENCE_SECONDS) as upstream:
+            there = self.server.updates_to if is_update else self.server.questions_to
+            with socket.create_connection(there, _PATIENCE_SECONDS) as upstream:
                 upstream.sendall(len(query).to_bytes(2) + query)
                 answer = _read_message(upstream)
             if answer is None:

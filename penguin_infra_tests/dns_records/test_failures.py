@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,7 @@ def test_a_clock_that_differs_is_named(server: NameServer, name: str, monkeypatc
 def test_a_resolver_in_place_of_the_primary_is_refused(server: NameServer, name: str) -> None:
     def answer_without_authority(caller: socket.socket) -> None:
         query = caller.recv(4096)
+        assert not query[4] & 1, "a resolver was asked to look further"
         # QR and RA, but not AA: as a resolver that knows nothing.
         caller.sendall(len(query[2:]).to_bytes(2) + query[2:4] + b"\x80\x80" + query[6:])
 
@@ -176,6 +178,22 @@ def test_a_lost_answer_is_harmless(server: NameServer, proxy: DnsProxy, name: st
     through.remove([Record(name, "A", "10.0.0.2")])
     assert (proxy.answers_to_lose, proxy.seen["update"]) == (0, 3)
     assert server.values(name, "A") == set()
+
+
+def test_a_change_counts_when_it_shows(server: NameServer, proxy: DnsProxy, name: str, tmp_path: Path) -> None:
+    """Questions go to a second server, which hears of the change later."""
+    with type(server)(tmp_path / "second", key=server.key) as second:
+        proxy.questions_to = second.address, second.port
+        late = threading.Timer(1, lambda: second.add(FORWARD_ZONE, name, "A", "10.0.0.1"))
+        late.start()
+        connect(server, server=proxy.server).publish([Record(name, "A", "10.0.0.1")])
+        assert second.values(name, "A") == {"10.0.0.1"}
+        late.join()
+        impatient = connect(server, server=proxy.server, timeout_seconds=0.3, attempts=1)
+        with pytest.raises(DnsUnavailable, match="still there"):
+            impatient.remove([Record(name, "A", "10.0.0.1")])
+        with pytest.raises(DnsUnavailable, match="does not show"):
+            impatient.publish([Record(f"never.{name}", "A", "10.0.0.1")])
 
 
 @pytest.mark.parametrize(
