@@ -6,11 +6,11 @@ Every default is the domain's; a file names only what differs. Where the file li
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from penguin_infra.domain.actions import RetryLimits
+from penguin_infra.domain.actions import ActionKind, RetryLimits
 from penguin_infra.domain.delivery_limits import DeliveryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.heartbeat import SilenceLimits
@@ -47,6 +47,23 @@ class _Section(BaseModel):
 class _Guardrails(_Section):
     disruption_share_per_hour: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.guardrails.disruption_share_per_hour
     cool_down_minutes: Annotated[int, Field(ge=0)] = _DEFAULTS.guardrails.cool_down_minutes
+    smallest_rotation_share: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.guardrails.smallest_rotation_share
+    rejection_rest_hours: Annotated[float, Field(ge=0)] = _DEFAULTS.guardrails.rejection_rest_hours
+    approve: tuple[ActionKind, ...] = tuple(sorted(_DEFAULTS.guardrails.approve))
+    observe: tuple[ActionKind, ...] = tuple(sorted(_DEFAULTS.guardrails.observe))
+
+    @model_validator(mode="after")
+    def _one_mode_a_kind(self) -> Self:
+        both = sorted(set(self.approve) & set(self.observe))
+        # A default gives way to what the file says.
+        if both and "approve" in self.model_fields_set:
+            raise ValueError(f"{', '.join(both)} cannot be in approve and in observe")
+        return self
+
+    def limits(self) -> GuardrailLimits:
+        """As the rules take them."""
+        modes = {"approve": frozenset(self.approve), "observe": frozenset(self.observe)}
+        return GuardrailLimits(**self.model_dump() | modes)
 
 
 class _Retry(_Section):
@@ -137,7 +154,7 @@ def read_policy(path: Path | None) -> Policy:
     retry = RetryLimits(**file.retry.model_dump())
     blacklists = file.blacklists.model_dump()
     return Policy(
-        guardrails=GuardrailLimits(**file.guardrails.model_dump()),
+        guardrails=file.guardrails.limits(),
         retry=retry,
         provisioning=ProvisionLimits(**file.provisioning.model_dump(), retry=retry),
         blacklist_zones=blacklists.pop("zones"),

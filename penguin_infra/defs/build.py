@@ -9,6 +9,8 @@ from penguin_infra.defs.observation.blacklists import blacklist_status
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.remediation.decommission import decommission, decommission_sensor
+from penguin_infra.defs.remediation.maintenance import maintenance, maintenance_sensor
 from penguin_infra.defs.remediation.node_runs import node_run
 from penguin_infra.defs.remediation.pause import pause, pause_sensor
 from penguin_infra.defs.remediation.provision import provision, provision_sensor
@@ -26,6 +28,8 @@ SENSORS: Sequence[dg.SensorDefinition] = (
     release_sensor,
     recover_sensor,
     reinstall_sensor,
+    maintenance_sensor,
+    decommission_sensor,
 )
 
 
@@ -42,7 +46,7 @@ def build_definitions(
     """
     return dg.Definitions(
         assets=[provider_instances, node_inventory, blacklist_status, node_health, delivery_rates, alerts_open],
-        jobs=[pause, resume, provision, release, recover, reinstall, *schedules.JOBS],
+        jobs=[pause, resume, provision, release, recover, reinstall, maintenance, decommission, *schedules.JOBS],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
         resources={"fleet": dg.ResourceDefinition.hardcoded_resource(fleet), "node_run": node_run},

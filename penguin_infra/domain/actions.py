@@ -10,6 +10,11 @@ from enum import StrEnum
 from uuid import UUID
 
 PERSON_PREFIX = "person:"
+# Whoever asks by an API key: an operator's own program, or a person at a console of theirs.
+API_PREFIX = "api:"
+
+# In an action's evidence: the person knows that too little sending capacity is left, and means it all the same.
+FORCED = "forced"
 
 
 class ActionKind(StrEnum):
@@ -39,16 +44,22 @@ class ActionStatus(StrEnum):
 
 OPEN_STATUSES = frozenset({ActionStatus.PROPOSED, ActionStatus.PLANNED, ActionStatus.RUNNING})
 
+# Decided, and not yet done: what is proposed may never be.
+UNDER_WAY = frozenset({ActionStatus.PLANNED, ActionStatus.RUNNING})
+
+# A person takes a node out of service for good reason, and gives it time to deliver what it has.
+LEAVING_KINDS = frozenset({ActionKind.MAINTENANCE, ActionKind.DECOMMISSION})
+
 # Kinds that take sending capacity away: the disruption budget counts these.
-DISRUPTIVE_KINDS = frozenset({ActionKind.PAUSE})
+DISRUPTIVE_KINDS = frozenset({ActionKind.PAUSE, *LEAVING_KINDS})
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
     """One thing to do to one node, why, and on what evidence.
 
-    `requested_by` is `policy:<name>` or `person:<name>`; `urgency` orders actions when a budget cannot take all (lower
-    goes first).
+    `requested_by` is `policy:<name>`, `person:<name>` or `api:<key>`; `urgency` orders actions when a budget cannot
+    take all (lower goes first).
     """
 
     node_id: UUID
@@ -60,8 +71,13 @@ class PlannedAction:
 
     @property
     def is_by_person(self) -> bool:
-        """Whether a person asked for it by name."""
-        return self.requested_by.startswith(PERSON_PREFIX)
+        """Whether a person asked for it by name, at a command line or by an API key."""
+        return self.requested_by.startswith((PERSON_PREFIX, API_PREFIX))
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether a person means it although it leaves too little sending capacity."""
+        return self.is_by_person and self.evidence.get(FORCED) is True
 
 
 @dataclass(frozen=True, slots=True)

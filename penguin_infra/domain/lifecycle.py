@@ -20,7 +20,8 @@ class NodeEvent(StrEnum):
     WARMED_UP = "warmed_up"
     PAUSED = "paused"
     MAINTENANCE_BEGUN = "maintenance_begun"
-    # A node that comes back takes up the status it had left, which its transitions record.
+    # A paused node takes up the status it had left, which its transitions record. A maintained one was not itself for a
+    # while: it comes back through warm-up, or to the pause it was in.
     RETURNED_TO_WARMING = "returned_to_warming"
     RETURNED_TO_ACTIVE = "returned_to_active"
     RETURNED_TO_PAUSED = "returned_to_paused"
@@ -46,14 +47,19 @@ TRANSITIONS: Mapping[tuple[NodeStatus, NodeEvent], NodeStatus] = MappingProxyTyp
         (S.PAUSED, E.MAINTENANCE_BEGUN): S.MAINTENANCE,
         (S.PAUSED, E.DECOMMISSIONED): S.DECOMMISSIONED,
         (S.MAINTENANCE, E.RETURNED_TO_WARMING): S.WARMING,
-        (S.MAINTENANCE, E.RETURNED_TO_ACTIVE): S.ACTIVE,
         (S.MAINTENANCE, E.RETURNED_TO_PAUSED): S.PAUSED,
         (S.MAINTENANCE, E.DECOMMISSIONED): S.DECOMMISSIONED,
     }
 )
 
 _RETURNS = MappingProxyType(
-    {S.WARMING: E.RETURNED_TO_WARMING, S.ACTIVE: E.RETURNED_TO_ACTIVE, S.PAUSED: E.RETURNED_TO_PAUSED}
+    {
+        (S.PAUSED, S.WARMING): E.RETURNED_TO_WARMING,
+        (S.PAUSED, S.ACTIVE): E.RETURNED_TO_ACTIVE,
+        (S.MAINTENANCE, S.WARMING): E.RETURNED_TO_WARMING,
+        (S.MAINTENANCE, S.ACTIVE): E.RETURNED_TO_WARMING,
+        (S.MAINTENANCE, S.PAUSED): E.RETURNED_TO_PAUSED,
+    }
 )
 
 
@@ -75,9 +81,9 @@ def next_status(status: NodeStatus, event: NodeEvent) -> NodeStatus:
         raise IllegalTransition(status, event) from None
 
 
-def return_event(left_status: NodeStatus) -> NodeEvent:
-    """The event that brings a paused or maintained node back to the status it had left."""
-    return _RETURNS[left_status]
+def return_event(status: NodeStatus, left_status: NodeStatus) -> NodeEvent:
+    """The event that brings a paused or maintained node back, by the status that it had left."""
+    return _RETURNS[status, left_status]
 
 
 def diagram() -> str:

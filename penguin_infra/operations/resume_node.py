@@ -1,16 +1,17 @@
-"""Resume one node that is paused or in maintenance: it takes up the status that it had left."""
+"""Resume one node: a paused one takes up the status that it had left, a maintained one comes back through warm-up."""
 
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.delivery_limits import DEFAULT_LIMITS, DeliveryLimits
 from penguin_infra.domain.lifecycle import return_event
 from penguin_infra.domain.node import SENDING_STATUSES, Node, NodeStatus
 from penguin_infra.domain.policies import pause_listed, resume_recovered
 from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.operations.want_pauses import want_resumes
-from penguin_infra.store import listings, nodes
+from penguin_infra.store import decisions, listings, nodes
 from penguin_infra.store.actions import Action
 
 _HELD = frozenset({NodeStatus.PAUSED, NodeStatus.MAINTENANCE})
@@ -30,7 +31,7 @@ def resume_node(
     target = nodes.apply_event(
         connection,
         action.node_id,
-        return_event(nodes.status_left(connection, node)),
+        return_event(node.status, nodes.status_left(connection, node)),
         reason=action.reason,
         requested_by=action.requested_by,
         now=now,
@@ -47,6 +48,17 @@ def check_resumable(connection: Connection, node: Node) -> None:
     """
     if node.status not in _HELD:
         raise CannotAct(f"{node.label} is {node.status}; only a paused or maintained node can be resumed")
+    leaving = decisions.leaving_under_way(connection, node.node_id)
+    if leaving is not None and leaving.kind == ActionKind.DECOMMISSION:
+        raise CannotAct(
+            f"{node.label} is being decommissioned (action {leaving.id}): `penguin-infra nodes undrain {node.label}` "
+            "calls that off while it drains"
+        )
+    if decisions.is_half_gone(connection, node.node_id):
+        raise CannotAct(
+            f"a decommission of {node.label} failed after it had begun to take its names away: end it by "
+            f"`penguin-infra nodes decommission {node.label}`"
+        )
     if blocking := pause_listed.pausing_listings(listings.open_listings(connection, node.node_id)):
         zones = ", ".join(listing.zone for listing in blocking)
         raise CannotAct(

@@ -1,28 +1,28 @@
 """The ledger: planning, claiming and closing actions, and finding those whose run died.
 
-Whether an action is wise is decided on the domain's floor; what stands here keeps the record whole.
+Whether an action is wise is decided on the domain's floor; what stands here keeps the record whole. What persons decide
+is `decisions.py`'s; what the guardrails must know, `ledger_facts.py`'s.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, String, cast, func, insert, literal, select, text, update
+from sqlalchemy import Connection, String, cast, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from penguin_infra.domain.actions import (
-    DISRUPTIVE_KINDS,
-    OPEN_STATUSES,
+    API_PREFIX,
+    FORCED,
     PERSON_PREFIX,
+    UNDER_WAY,
     ActionKind,
     ActionStatus,
     PlannedAction,
     Verdict,
 )
-from penguin_infra.domain.guardrails import LedgerFacts
-from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store.switches import frozen_by
 from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
 
@@ -31,7 +31,7 @@ a = node_actions.c
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action of the ledger, as much of it as a job needs."""
+    """An action of the ledger, as much of it as a job needs. `decided_by`: who approved it, where somebody had to."""
 
     action_id: UUID
     node_id: UUID
@@ -43,6 +43,14 @@ class Action:
     attempt: int
     run_id: str | None
     planned_at: datetime
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    decided_by: str | None = None
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether a person asked for it, or approved it, although it leaves too little sending capacity."""
+        is_a_persons = self.decided_by is not None or self.requested_by.startswith((PERSON_PREFIX, API_PREFIX))
+        return is_a_persons and self.evidence.get(FORCED) is True
 
     @property
     def run_key(self) -> str:
@@ -61,44 +69,30 @@ _COLUMNS = (
     a.attempt,
     a.run_id,
     a.planned_at,
+    a.evidence,
+    a.decided_by,
 )
 
-
-def ledger_facts(connection: Connection, now: datetime, *, cool_down_minutes: int) -> LedgerFacts:
-    """What the guardrails must know, read in the planning transaction, which the caller holds alone (`plan_lock`)."""
-    in_service = {NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PAUSED, NodeStatus.MAINTENANCE}
-    fleet_size = connection.scalar(
-        select(func.count()).select_from(sending_nodes).where(sending_nodes.c.status.in_(in_service))
-    )
-    # Failed ones count: part of their work may have been done.
-    disruptions = connection.scalar(
-        select(func.count()).where(
-            a.kind.in_(DISRUPTIVE_KINDS), a.status != ActionStatus.REFUSED, a.planned_at > now - timedelta(hours=1)
-        )
-    )
-    open_rows = connection.execute(select(a.node_id, a.kind).where(a.status.in_(OPEN_STATUSES)))
-    failed_rows = connection.execute(
-        select(a.node_id, a.kind, func.max(a.finished_at).label("at"))
-        .where(a.status == ActionStatus.FAILED, a.finished_at > now - timedelta(minutes=cool_down_minutes))
-        .group_by(a.node_id, a.kind)
-    )
-    return LedgerFacts(
-        fleet_size=fleet_size or 0,
-        disruptions_last_hour=disruptions or 0,
-        open_actions=frozenset((row.node_id, ActionKind(row.kind)) for row in open_rows),
-        failed_at={(row.node_id, ActionKind(row.kind)): row.at for row in failed_rows},
-        frozen_by=frozen_by(connection),
-    )
-
-
-def plan_lock(connection: Connection) -> None:
-    """Hold the ledger's planning to this transaction: budgets are sums over the whole ledger."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.node_actions'))"))
+# While the fleet is frozen, only what a person asked for, or approved, is done.
+_BY_A_PERSON = (
+    a.requested_by.startswith(PERSON_PREFIX) | a.requested_by.startswith(API_PREFIX) | a.decided_by.is_not(None)
+)
 
 
 def insert_planned(connection: Connection, actions: Iterable[PlannedAction], now: datetime) -> list[UUID]:
     """Write allowed actions down as planned; returns their ids, in order."""
-    rows = [action_row(action) | {"status": ActionStatus.PLANNED, "planned_at": now} for action in actions]
+    return _insert(connection, actions, ActionStatus.PLANNED, now)
+
+
+def insert_proposed(connection: Connection, actions: Iterable[PlannedAction], now: datetime) -> list[UUID]:
+    """Write actions down that wait for a person's approval; returns their ids, in order."""
+    return _insert(connection, actions, ActionStatus.PROPOSED, now)
+
+
+def _insert(
+    connection: Connection, actions: Iterable[PlannedAction], status: ActionStatus, now: datetime
+) -> list[UUID]:
+    rows = [action_row(action) | {"status": status, "planned_at": now} for action in actions]
     if not rows:
         return []
     statement = insert(node_actions).returning(a.id, sort_by_parameter_order=True)
@@ -111,7 +105,7 @@ def due_actions(connection: Connection, kind: ActionKind, now: datetime) -> list
         a.kind == kind, a.status == ActionStatus.PLANNED, func.coalesce(a.retry_at, a.planned_at) <= now
     )
     if frozen_by(connection) is not None:
-        query = query.where(a.requested_by.startswith(PERSON_PREFIX))
+        query = query.where(_BY_A_PERSON)
     return [_action(row) for row in connection.execute(query.order_by(a.planned_at, a.id))]
 
 
@@ -156,7 +150,7 @@ def claim_one(connection: Connection, action_id: UUID, run_id: str, now: datetim
     """
     claimable = (a.status == ActionStatus.PLANNED) | ((a.status == ActionStatus.RUNNING) & (a.run_id == run_id))
     if frozen_by(connection) is not None:
-        claimable &= (a.status == ActionStatus.RUNNING) | a.requested_by.startswith(PERSON_PREFIX)
+        claimable &= (a.status == ActionStatus.RUNNING) | _BY_A_PERSON
     claimed = _claim(connection, select(a.id).where(a.id == action_id, claimable).with_for_update(), run_id, now)
     return claimed[0] if claimed else None
 
@@ -166,7 +160,14 @@ def finish(connection: Connection, action_id: UUID, *, outcome: str, now: dateti
     connection.execute(
         update(node_actions)
         .where(a.id == action_id)
-        .values(status=ActionStatus.SUCCEEDED, outcome=outcome, finished_at=now, attempts=_with_attempt(outcome, now))
+        .values(status=ActionStatus.SUCCEEDED, outcome=outcome, finished_at=now, attempts=with_attempt(outcome, now))
+    )
+
+
+def add_evidence(connection: Connection, action_id: UUID, told: Mapping[str, Any]) -> None:
+    """Add to an action's evidence what was found while it was carried out."""
+    connection.execute(
+        update(node_actions).where(a.id == action_id).values(evidence=a.evidence.concat(literal(dict(told), JSONB)))
     )
 
 
@@ -175,11 +176,11 @@ def close_attempt(connection: Connection, action_id: UUID, verdict: Verdict, *, 
     is_over = verdict.status is ActionStatus.FAILED
     connection.execute(
         update(node_actions)
-        .where(a.id == action_id, a.status.in_(OPEN_STATUSES))
+        .where(a.id == action_id, a.status.in_(UNDER_WAY))
         .values(
             status=verdict.status,
             outcome=outcome,
-            attempts=_with_attempt(outcome, now),
+            attempts=with_attempt(outcome, now),
             attempt=a.attempt if is_over else a.attempt + 1,
             retry_at=verdict.retry_at,
             dispatched_at=None,
@@ -202,13 +203,14 @@ def list_actions(
     node_id: UUID | None = None,
     limit: int = 50,
 ) -> Sequence[AnyRow]:
-    """The newest actions, whole rows with the node's label."""
+    """The newest actions, whole rows with the node's label; those that wait for approval before all others."""
     query = select(node_actions, sending_nodes.c.label).join_from(node_actions, sending_nodes)
     if statuses:
         query = query.where(a.status.in_(statuses))
     if node_id:
         query = query.where(a.node_id == node_id)
-    return connection.execute(query.order_by(a.planned_at.desc(), a.id).limit(limit)).all()
+    waits_for_approval = a.status == ActionStatus.PROPOSED
+    return connection.execute(query.order_by(waits_for_approval.desc(), a.planned_at.desc(), a.id).limit(limit)).all()
 
 
 def find_actions(connection: Connection, id_prefix: str) -> Sequence[AnyRow]:
@@ -232,7 +234,8 @@ def _claim(connection: Connection, ids: Any, run_id: str, now: datetime) -> list
     return [_action(row) for row in rows]
 
 
-def _with_attempt(outcome: str, now: datetime) -> Any:
+def with_attempt(outcome: str, now: datetime) -> Any:
+    """The attempts with the one that ends now."""
     entry = func.jsonb_build_object(
         "attempt", a.attempt, "run_id", a.run_id, "started_at", a.started_at,
         "ended_at", literal(now), "outcome", literal(outcome),
@@ -263,4 +266,6 @@ def _action(row: AnyRow) -> Action:
         attempt=row.attempt,
         run_id=row.run_id,
         planned_at=row.planned_at,
+        evidence=row.evidence,
+        decided_by=row.decided_by,
     )

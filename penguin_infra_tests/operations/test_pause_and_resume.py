@@ -130,16 +130,25 @@ def test_a_listing_that_would_not_pause_the_node_does_not_hold_it(engine: Engine
     assert status_of(engine, node_id) is NodeStatus.WARMING
 
 
-@pytest.mark.parametrize("left", [NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PAUSED])
-def test_a_maintained_node_takes_up_what_it_left(engine: Engine, left: NodeStatus) -> None:
+@pytest.mark.parametrize(
+    ("left", "becomes"),
+    [
+        (NodeStatus.WARMING, NodeStatus.WARMING),
+        (NodeStatus.ACTIVE, NodeStatus.WARMING),
+        (NodeStatus.PAUSED, NodeStatus.PAUSED),
+    ],
+)
+def test_a_maintained_node_comes_back_through_warm_up_or_to_its_pause(
+    engine: Engine, left: NodeStatus, becomes: NodeStatus
+) -> None:
     node_id = add_node(engine, status=left)
     with engine.begin() as connection:
         event = NodeEvent.MAINTENANCE_BEGUN
         nodes.apply_event(connection, node_id, event, reason="dead", requested_by="policy:test", now=NOW)
     plan(engine, [node_id], ActionKind.RESUME)
     (outcome,) = run_resumes(engine)
-    assert (outcome.status, outcome.text) == (ActionStatus.SUCCEEDED, f"node-001 is {left} again")
-    assert status_of(engine, node_id) is left
+    assert (outcome.status, outcome.text) == (ActionStatus.SUCCEEDED, f"node-001 is {becomes} again")
+    assert status_of(engine, node_id) is becomes
 
 
 def test_a_maintained_node_that_is_listed_stays_where_it_is(engine: Engine) -> None:

@@ -99,6 +99,8 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "release": ("slow", "-10", 1800),
         "recover": ("urgent", "10", 3600),
         "reinstall": ("slow", "-10", 21600),
+        "maintenance": ("slow", "-10", 16200),
+        "decommission": ("slow", "-10", 18000),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
         "measure_telemetry": ("routine", "0", 300),
@@ -142,5 +144,7 @@ def test_sensors_are_these_each_with_its_job_and_running(repository: dg.Reposito
         "release_sensor": ("release", 15, running),
         "recover_sensor": ("recover", 15, running),
         "reinstall_sensor": ("reinstall", 15, running),
+        "maintenance_sensor": ("maintenance", 5, running),
+        "decommission_sensor": ("decommission", 5, running),
     }
     assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []

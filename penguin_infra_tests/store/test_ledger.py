@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from penguin_infra.domain.actions import ActionKind, ActionStatus, PlannedAction, Verdict
-from penguin_infra.domain.guardrails import Refusal, Rule
+from penguin_infra.domain.guardrails import GuardrailLimits, Refusal, Rule
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import switches
 from penguin_infra.store.actions import Action
+from penguin_infra.store.ledger_facts import read_ledger_facts
 from penguin_infra.store.refusals import record_refusals
 from penguin_infra.store.requests import requested_nodes
 from penguin_infra.store.tables import AnyRow
@@ -211,10 +212,12 @@ def test_the_facts_for_the_guardrails_are_the_ledgers(engine: Engine) -> None:
     (failed,) = plan(engine, [fourth])
     close(engine, failed, Verdict(ActionStatus.FAILED, None), "gone", NOW - timedelta(minutes=9))
     with engine.connect() as connection:
-        facts = ledger.ledger_facts(connection, NOW, cool_down_minutes=10)
-        later = ledger.ledger_facts(connection, NOW + timedelta(minutes=1), cool_down_minutes=10)
+        facts = read_ledger_facts(connection, NOW, GuardrailLimits(cool_down_minutes=10))
+        later = read_ledger_facts(connection, NOW + timedelta(minutes=1), GuardrailLimits(cool_down_minutes=10))
     assert (facts.fleet_size, facts.disruptions_last_hour, facts.frozen_by) == (4, 2, None)
     assert facts.open_actions == {(first, PAUSE), (second, PAUSE), (third, ActionKind.RESUME)}
+    assert facts.under_way == facts.open_actions
+    assert facts.rotation == {first, second, third, fourth}
     assert facts.failed_at == {(fourth, PAUSE): NOW - timedelta(minutes=9)}
     assert later.failed_at == {}
 

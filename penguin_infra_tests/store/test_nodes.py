@@ -80,9 +80,9 @@ def test_the_status_left_survives_maintenance_in_between(engine: Engine, status:
     assert left(engine, node_id) is status
     happen(engine, node_id, NodeEvent.MAINTENANCE_BEGUN)
     assert left(engine, node_id) is NodeStatus.PAUSED
-    happen(engine, node_id, return_event(NodeStatus.PAUSED))
+    happen(engine, node_id, return_event(NodeStatus.MAINTENANCE, NodeStatus.PAUSED))
     assert left(engine, node_id) is status
-    happen(engine, node_id, return_event(status))
+    happen(engine, node_id, return_event(NodeStatus.PAUSED, status))
     assert status_of(engine, node_id) is status
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.delivery_limits import DeliveryLimits
+from penguin_infra.domain.guardrails import GuardrailLimits, Mode
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
@@ -44,6 +46,10 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         [guardrails]
         disruption_share_per_hour = 0.5
         cool_down_minutes = 1
+        smallest_rotation_share = 0.75
+        rejection_rest_hours = 2.5
+        approve = ["decommission", "reinstall"]
+        observe = ["pause"]
         [retry]
         max_attempts = 5
         rest_seconds = [1, 2]
@@ -76,7 +82,14 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         """
     )
     policy = read_policy(policy_file)
-    assert (policy.guardrails.disruption_share_per_hour, policy.guardrails.cool_down_minutes) == (0.5, 1)
+    assert policy.guardrails == GuardrailLimits(
+        disruption_share_per_hour=0.5,
+        cool_down_minutes=1,
+        smallest_rotation_share=0.75,
+        rejection_rest_hours=2.5,
+        approve=frozenset({ActionKind.DECOMMISSION, ActionKind.REINSTALL}),
+        observe=frozenset({ActionKind.PAUSE}),
+    )
     assert (policy.retry.max_attempts, policy.retry.rest_seconds) == (5, (1, 2))
     assert (policy.provisioning.address_timeout_minutes, policy.provisioning.poll_seconds) == (2.5, 0.5)
     assert policy.provisioning.retry == policy.retry
@@ -94,6 +107,16 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
     )
 
 
+def test_a_kind_that_waits_by_default_may_be_observed_instead(policy_file: Path) -> None:
+    policy_file.write_text('[guardrails]\nobserve = ["decommission"]\n')
+    assert read_policy(policy_file).guardrails.mode_of(ActionKind.DECOMMISSION) is Mode.OBSERVE
+
+
+def test_an_empty_list_lets_the_fleet_act_by_itself(policy_file: Path) -> None:
+    policy_file.write_text("[guardrails]\napprove = []\n")
+    assert read_policy(policy_file).guardrails.mode_of(ActionKind.DECOMMISSION) is Mode.ACT
+
+
 @pytest.mark.parametrize(
     ("text", "field", "complaint"),
     [
@@ -102,6 +125,10 @@ def test_every_limit_can_be_set(policy_file: Path) -> None:
         ('[guardrails]\ncool_down_minutes = "ten"', "guardrails.cool_down_minutes", "valid integer"),
         ("[guardrails]\ndisruption_share_per_hour = 1.1", "guardrails.disruption_share_per_hour", "less than or equal"),
         ("[guardrails]\ndisruption_share_per_hour = nan", "guardrails.disruption_share_per_hour", "finite"),
+        ('[guardrails]\nobserve = ["sleep"]', "guardrails.observe.0", "'pause'"),
+        ("[guardrails]\napprove = true", "guardrails.approve", "valid tuple"),
+        ('[guardrails]\napprove = ["pause"]\nobserve = ["pause"]', "guardrails", "pause cannot be in approve and in"),
+        ("[guardrails]\nsmallest_rotation_share = 2", "guardrails.smallest_rotation_share", "less than or equal to 1"),
         ("[provisioning]\naddress_timeout_minutes = inf", "provisioning.address_timeout_minutes", "finite"),
         ("[retry]\nmax_attempts = 0", "retry.max_attempts", "greater than or equal to 1"),
         ("[retry]\nrest_seconds = [60, -1]", "retry.rest_seconds.1", "greater than or equal to 0"),

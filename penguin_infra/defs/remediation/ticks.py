@@ -15,6 +15,7 @@ from penguin_infra.domain.guardrails import Refusal, Rule
 from penguin_infra.operations.plan_actions import Plan, plan_actions
 from penguin_infra.operations.recover_actions import Recovery, recover_actions
 from penguin_infra.store import actions as ledger
+from penguin_infra.store import decisions
 from penguin_infra.store.actions import Action
 from penguin_infra.wiring import Wiring
 
@@ -63,6 +64,7 @@ class Tick:
         )
         self._report_dead_runs(recoveries)
         with engine.begin() as connection:
+            proposed = decisions.count_proposed(connection, self.kind)
             due = ledger.due_actions(connection, self.kind, now)
             waiting = [
                 action for action in due if action.run_key in statuses and statuses[action.run_key] not in _ENDED
@@ -73,7 +75,7 @@ class Tick:
             ledger.mark_dispatched(connection, [action.action_id for action in fresh], now)
         if fresh:
             return [_request(action, len(due) if is_batch else 1) for action in fresh]
-        return SkipReason(_why_nothing(self.kind, plan, recoveries, waiting))
+        return SkipReason(_why_nothing(self.kind, plan, recoveries, waiting, proposed))
 
     def _run_statuses(self) -> dict[str, DagsterRunStatus]:
         with self.fleet.engine.connect() as connection:
@@ -119,15 +121,19 @@ def _request(action: Action, action_count: int) -> RunRequest:
     return RunRequest(run_key=action.run_key, tags=tags)
 
 
-def _why_nothing(kind: ActionKind, plan: Plan, recoveries: Sequence[Recovery], waiting: Sequence[Action]) -> str:
+def _why_nothing(
+    kind: ActionKind, plan: Plan, recoveries: Sequence[Recovery], waiting: Sequence[Action], proposed: int
+) -> str:
     said = []
+    if proposed:
+        said.append(f"{proposed} {kind} waiting for approval (`penguin-infra actions list --status proposed`)")
     if waiting:
         said.append(f"{len(waiting)} {kind} waiting for a run that was asked for ({waiting[0].label})")
     by_rule: dict[Rule, list[Refusal]] = {}
     for refusal in plan.refused:
         by_rule.setdefault(refusal.rule, []).append(refusal)
-    # What is open already is waiting or running, not held back.
-    running = len(by_rule.pop(Rule.ONE_OPEN_ACTION, [])) - len(waiting)
+    # What is open already is proposed, waiting or running, not held back.
+    running = len(by_rule.pop(Rule.ONE_OPEN_ACTION, [])) - len(waiting) - proposed
     if running > 0:
         said.append(f"{running} {kind} under way or resting")
     for rule, refusals in by_rule.items():

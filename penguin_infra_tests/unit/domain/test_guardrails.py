@@ -1,6 +1,7 @@
 """The brakes: each rule's refusal with its sum, their order, who passes them, and what they never let through."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penguin_infra.domain.actions import DISRUPTIVE_KINDS, ActionKind, PlannedAction
-from penguin_infra.domain.guardrails import GuardrailLimits, LedgerFacts, Refusal, Rule, judge
+from penguin_infra.domain.guardrails import GuardrailLimits, LedgerFacts, Refusal, Rejection, Rule, judge
 from penguin_infra_tests.fleets import NOW
 
-LIMITS = GuardrailLimits(disruption_share_per_hour=0.10, cool_down_minutes=10)
+LIMITS = GuardrailLimits(disruption_share_per_hour=0.10, cool_down_minutes=10, approve=frozenset())
 PERSON = "person:ada"
 
 
@@ -25,7 +26,7 @@ def action(
 
 def only_refusal(wanted: PlannedAction, facts: LedgerFacts, limits: GuardrailLimits = LIMITS) -> Refusal:
     decision = judge([wanted], facts, limits, NOW)
-    assert decision.allowed == ()
+    assert (decision.allowed, decision.proposed) == ((), ())
     (refusal,) = decision.refused
     assert refusal.action is wanted
     return refusal
@@ -85,25 +86,46 @@ def test_the_sum_shows_a_share_of_less_than_a_percent_as_it_is() -> None:
     assert refusal.explanation == "4 + 1 > 4 an hour (max(1, 0.4% of 1000 nodes))"
 
 
+def test_what_a_person_rejected_rests_and_the_refusal_says_who_and_until_when() -> None:
+    rejection = Rejection(PERSON, NOW - timedelta(hours=23))
+    refusal = only_refusal(action(), LedgerFacts(100, rejected={(UUID(int=1), ActionKind.PAUSE): rejection}))
+    assert refusal.rule is Rule.COOL_DOWN
+    assert refusal.explanation == (
+        "person:ada rejected the last pause of this node at 2026-11-23 13:00; it is not planned again before "
+        "2026-11-24 13:00 UTC"
+    )
+
+
+def test_a_rejection_ends_in_time_and_holds_no_person() -> None:
+    key = (UUID(int=1), ActionKind.PAUSE)
+    assert is_allowed(action(), LedgerFacts(100, rejected={key: Rejection(PERSON, NOW - timedelta(hours=24))}))
+    assert is_allowed(action(by=PERSON), LedgerFacts(100, rejected={key: Rejection("person:bob", NOW)}))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in ActionKind if kind not in DISRUPTIVE_KINDS])
 def test_the_budget_does_not_hold_up_what_takes_nothing_away(kind: ActionKind) -> None:
     assert is_allowed(action(kind=kind), LedgerFacts(fleet_size=50, disruptions_last_hour=5))
 
 
 def test_the_first_rule_that_speaks_against_an_action_is_the_one_that_is_named() -> None:
-    key = (UUID(int=1), ActionKind.PAUSE)
+    wanted = action(kind=ActionKind.MAINTENANCE)
+    key = (wanted.node_id, wanted.kind)
     against: dict[Rule, dict[str, object]] = {
         Rule.ONE_OPEN_ACTION: {"open_actions": frozenset({key})},
         Rule.KILL_SWITCH: {"frozen_by": "person:ada"},
         Rule.COOL_DOWN: {"failed_at": {key: NOW}},
         Rule.DISRUPTION_BUDGET: {"disruptions_last_hour": 5},
+        Rule.CAPACITY_FLOOR: {"rotation": frozenset({wanted.node_id})},
+        Rule.OBSERVE_ONLY: {},
     }
     assert list(against) == list(Rule)
+    limits = replace(LIMITS, observe=frozenset({wanted.kind}))
     for first in range(len(against)):
         facts: dict[str, object] = {}
         for rule in list(against)[first:]:
             facts |= against[rule]
-        assert only_refusal(action(), LedgerFacts(fleet_size=50, **facts)).rule is list(Rule)[first]  # type: ignore[arg-type]
+        refusal = only_refusal(wanted, LedgerFacts(fleet_size=50, **facts), limits)  # type: ignore[arg-type]
+        assert refusal.rule is list(Rule)[first]
 
 
 def test_what_a_person_asks_for_passes_all_but_a_second_open_action() -> None:
@@ -158,7 +180,7 @@ wanted_actions = st.lists(
 def test_the_fleet_never_disrupts_more_than_its_allowance(
     wanted: Sequence[PlannedAction], fleet_size: int, spent: int, share: float
 ) -> None:
-    limits = GuardrailLimits(disruption_share_per_hour=share)
+    limits = replace(LIMITS, disruption_share_per_hour=share)
     decision = judge(wanted, LedgerFacts(fleet_size, spent), limits, NOW)
     disruptions = sum(each.kind in DISRUPTIVE_KINDS for each in decision.allowed)
     assert disruptions <= max(0, limits.disruptions_per_hour(fleet_size) - spent)

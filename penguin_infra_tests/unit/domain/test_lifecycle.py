@@ -35,7 +35,6 @@ WAYS = {
     },
     NodeStatus.MAINTENANCE: {
         "returned_to_warming": "warming",
-        "returned_to_active": "active",
         "returned_to_paused": "paused",
         "decommissioned": "decommissioned",
     },
@@ -75,12 +74,17 @@ def test_no_series_of_events_brings_a_decommissioned_node_back(events: list[Node
 
 @pytest.mark.parametrize("left", [NodeStatus.WARMING, NodeStatus.ACTIVE])
 def test_a_paused_node_returns_to_the_status_it_left(left: NodeStatus) -> None:
-    assert next_status(NodeStatus.PAUSED, return_event(left)) is left
+    assert next_status(NodeStatus.PAUSED, return_event(NodeStatus.PAUSED, left)) is left
 
 
-@pytest.mark.parametrize("left", [NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PAUSED])
-def test_a_maintained_node_returns_to_the_status_it_left(left: NodeStatus) -> None:
-    assert next_status(NodeStatus.MAINTENANCE, return_event(left)) is left
+@pytest.mark.parametrize("left", [NodeStatus.WARMING, NodeStatus.ACTIVE])
+def test_a_maintained_node_that_had_sent_returns_through_warm_up(left: NodeStatus) -> None:
+    assert next_status(NodeStatus.MAINTENANCE, return_event(NodeStatus.MAINTENANCE, left)) is NodeStatus.WARMING
+
+
+def test_a_maintained_node_that_was_paused_is_paused_again() -> None:
+    event = return_event(NodeStatus.MAINTENANCE, NodeStatus.PAUSED)
+    assert next_status(NodeStatus.MAINTENANCE, event) is NodeStatus.PAUSED
 
 
 def test_the_diagram_draws_every_way_once_and_no_other() -> None:
