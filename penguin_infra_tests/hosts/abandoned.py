@@ -9,8 +9,9 @@ from pathlib import Path
 
 from penguin_infra_tests.hosts.control_groups import ControlGroups, hierarchies
 from penguin_infra_tests.hosts.disks import HostDisk
+from penguin_infra_tests.hosts.machine import forget_machine
 from penguin_infra_tests.hosts.networks import NAMESPACES_DIRECTORY, HostNetwork
-from penguin_infra_tests.hosts.slots import Slot, free_slots
+from penguin_infra_tests.hosts.slots import SLOTS_DIRECTORY, Slot, free_slots
 
 _NAME = re.compile(r"pgt-[0-9a-f]{6}-(?P<index>\d+)")
 
@@ -18,7 +19,8 @@ _NAME = re.compile(r"pgt-[0-9a-f]{6}-(?P<index>\d+)")
 def clear_abandoned() -> list[str]:
     """Clear every slot that nobody holds; the names of what was found in them."""
     cleared: list[str] = []
-    for slot in free_slots():
+    kept = SLOTS_DIRECTORY.glob("*/") if SLOTS_DIRECTORY.exists() else []
+    for slot in free_slots(sorted(int(directory.name) for directory in kept if directory.is_dir())):
         cleared += clear_slot(slot)
         slot.release()
     return cleared
@@ -32,6 +34,7 @@ def clear_slot(slot: Slot) -> list[str]:
         groups.kill()
         groups.remove()
         HostNetwork(name, slot.address, slot.gateway).remove()
+        forget_machine(name)
     if slot.directory.exists():
         HostDisk(slot.directory / "disk", base=slot.directory).drop()
         shutil.rmtree(slot.directory)

@@ -13,15 +13,13 @@ from pathlib import Path
 from penguin_infra_tests.hosts.apt_proxy import AptProxy
 from penguin_infra_tests.hosts.control_groups import ControlGroups
 from penguin_infra_tests.hosts.disks import HostDisk
-from penguin_infra_tests.hosts.machine import Machine
+from penguin_infra_tests.hosts.machine import Machine, forget_machine
 from penguin_infra_tests.hosts.networks import HostNetwork
 from penguin_infra_tests.hosts.slots import Slot
 from penguin_infra_tests.hosts.ssh_access import SshClient, make_key
 
 # Not apt-cacher-ng's 3142: that may run on this machine.
 APT_PROXY_PORT = 30142
-# SSH answers after a second or two on an idle machine; only a broken host takes this long.
-LONGEST_BOOT_SECONDS = 60
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 
@@ -41,6 +39,8 @@ class Host:
     base: Path
     proxy: AptProxy
     layers: list[Path] = field(default_factory=list)
+    # SSH answers after a second on an idle machine; only a broken host takes this long.
+    longest_boot_seconds: float = 60
     network: HostNetwork = field(init=False)
     disk: HostDisk = field(init=False)
     machine: Machine = field(init=False)
@@ -98,6 +98,7 @@ class Host:
         groups = ControlGroups(self.name)
         # The last one named goes first, and each goes whatever became of those before it.
         with ExitStack() as ends:
+            ends.callback(forget_machine, self.name)
             ends.callback(self.disk.unmount)
             ends.callback(self.network.remove)
             ends.callback(self.proxy.close, str(self.gateway))
@@ -119,7 +120,7 @@ class Host:
         self.start()
 
     def reboot(self) -> None:
-        """Reboot from within, and wait until SSH answers again under another boot id."""
+        """Reboot from within, and wait until the host answers under another boot id: by SSH unless it is cut off."""
         before = self.boot_id()
         self.run_inside("systemctl reboot", check=False)
         self._await_boot(other_than=before)
@@ -183,12 +184,13 @@ class Host:
         self.trust_host_key()
 
     def _await_boot(self, *, other_than: str | None) -> None:
-        deadline = time.monotonic() + LONGEST_BOOT_SECONDS
+        ask = self.run_inside if self.network.is_cut else self.run
+        deadline = time.monotonic() + self.longest_boot_seconds
         while time.monotonic() < deadline and self.is_running:
             try:
-                if self.run("cat /proc/sys/kernel/random/boot_id", timeout=10).strip() != other_than:
+                if ask("cat /proc/sys/kernel/random/boot_id", timeout=10).strip() != other_than:
                     return
-            except CommandFailed:
+            except RuntimeError:  # not yet, or no process 1 at this moment
                 time.sleep(0.05)
         raise HostFailed(f"{self.name} did not answer SSH on {self.address}: {self.machine.console_tail()}")
 

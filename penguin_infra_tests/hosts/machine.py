@@ -3,6 +3,7 @@
 The power switch only: what the machine boots from and is connected to is made by others.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from penguin_infra_tests.hosts.control_groups import ControlGroups
 
 # How nspawn says that the machine asked to be started again.
 REBOOT_CODE = 133
+# What nspawn makes for each name, and leaves where /run is no file system of its own.
+_PROPAGATION = Path("/run/systemd/nspawn/propagate")
 # A service inside may need all of systemd's own patience; then the power goes.
 LONGEST_SHUTDOWN_SECONDS = 30
 
@@ -117,6 +120,12 @@ class Machine:
         if self._watcher is not None:
             self._watcher.join()
         self._process = self._watcher = None
+
+
+def forget_machine(name: str) -> None:
+    """Take away what nspawn keeps about a machine that is off."""
+    with contextlib.suppress(FileNotFoundError):
+        (_PROPAGATION / name).rmdir()
 
 
 def _number_inside(pid: int) -> int | None:

@@ -34,6 +34,10 @@ class HostPool:
         self._hosts.append(host)
         return host
 
+    def start_hosts(self, count: int, *, layers: Sequence[Path] = ()) -> list[Host]:
+        """As many booted hosts, each on a network of its own."""
+        return [self.start_host(layers=layers) for _ in range(count)]
+
     def start_host(self, *, layers: Sequence[Path] = ()) -> Host:
         """A booted host."""
         host = self.make_host(layers=layers)

@@ -6,7 +6,7 @@ in its slot is cleared away by the next holder.
 
 import fcntl
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -56,10 +56,10 @@ def claim_slot() -> Slot:
     raise NoSlotFree(f"all networks of 10.77.0.0/16 are held: whose are the locks in {SLOTS_DIRECTORY}?")
 
 
-def free_slots() -> Iterator[Slot]:
+def free_slots(indices: Iterable[int] = range(1, 255)) -> Iterator[Slot]:
     """Each network that nobody holds, held by the caller once it is given out."""
     SLOTS_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for index in range(1, 255):
+    for index in indices:
         lock = (SLOTS_DIRECTORY / f"{index}.lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
