@@ -1,4 +1,4 @@
-"""`penguin-infra actions`: the ledger, read. And the kill switch, and the trust in blacklists, which persons set."""
+"""`penguin-infra actions`: the ledger, read, and what persons decide: proposals, the kill switch, trust in lists."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from rich.markup import escape
 from penguin_infra.cli.output import (
     AsJson,
     console,
+    find_one,
     person,
     show,
     show_one,
@@ -16,10 +17,13 @@ from penguin_infra.cli.output import (
     wire,
 )
 from penguin_infra.domain.actions import ActionStatus
+from penguin_infra.operations.approve_action import approve_action, reject_action
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import listings, nodes, switches
 
 app = typer.Typer(help="The ledger of what the fleet did, refused and plans.", no_args_is_help=True)
+_LISTED_BY = "penguin-infra actions list"
+
 lists_app = typer.Typer(help="The blacklists: how they do, and which are frozen.", no_args_is_help=True)
 
 
@@ -31,7 +35,7 @@ def list_actions(
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """List actions, the newest first, with who asked, why, and what came of it.
+    """List actions, those that wait for approval first, then the newest, with who asked, why, and what came of it.
 
     Example: penguin-infra actions list --status refused
     """
@@ -44,7 +48,18 @@ def list_actions(
         "short_id": "id", "label": "node", "kind": "action", "status": "status", "requested_by": "by",
         "reason": "why", "outcome": "outcome", "attempt": "try", "planned_at": "planned (UTC)",
     }  # fmt: skip
-    show(rows, columns, as_json=as_json, empty="No such actions.")
+    if as_json:
+        show(rows, columns, as_json=True, empty="")
+        return
+    waiting = [row for row in rows if row["status"] == ActionStatus.PROPOSED]
+    for row in waiting:
+        row["outcome"] = "waits for approval"
+    show(rows, columns, as_json=False, empty="No such actions.")
+    if waiting:
+        console.print(
+            f"{len(waiting)} of them wait for a person: `penguin-infra actions approve ID`, "
+            "or `penguin-infra actions reject ID --reason ...`."
+        )
 
 
 @app.command("show")
@@ -59,7 +74,50 @@ def show_action(
     fleet = wire()
     with transaction(fleet) as connection:
         found = ledger.find_actions(connection, action_id)
-    show_one(found, action_id, noun="action", listed_by="penguin-infra actions list", as_json=as_json)
+    show_one(found, action_id, noun="action", listed_by=_LISTED_BY, as_json=as_json)
+
+
+@app.command("approve")
+@told_in_words
+def approve(
+    action_id: Annotated[str, typer.Argument(help="The proposal's id, or its beginning.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if too few nodes are left to send; the ledger says so.")
+    ] = False,
+) -> None:
+    """Let a proposal be carried out, in your name. Whether the fleet can do without the node is looked at again.
+
+    Example: penguin-infra actions approve 1a2b3c4d
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        found = find_one(ledger.find_actions(connection, action_id), action_id, noun="action", listed_by=_LISTED_BY)
+        action = approve_action(
+            connection,
+            found.id,
+            decided_by=person(),
+            limits=fleet.policy.guardrails,
+            now=fleet.clock.now(),
+            is_forced=force,
+        )
+    console.print(f"Approved: {action.kind} {action.label} (action {action.action_id}).")
+
+
+@app.command("reject")
+@told_in_words
+def reject(
+    action_id: Annotated[str, typer.Argument(help="The proposal's id, or its beginning.")],
+    reason: Annotated[str, typer.Option(help="Why: it is kept with the action.")],
+) -> None:
+    """Close a proposal undone. The fleet does not propose the same again for a day.
+
+    Example: penguin-infra actions reject 1a2b3c4d --reason "it is still needed"
+    """
+    fleet = wire()
+    with transaction(fleet) as connection:
+        found = find_one(ledger.find_actions(connection, action_id), action_id, noun="action", listed_by=_LISTED_BY)
+        action = reject_action(connection, found.id, decided_by=person(), reason=reason, now=fleet.clock.now())
+    console.print(f"Rejected: {action.kind} {action.label} (action {action.action_id}).")
 
 
 @told_in_words

@@ -12,7 +12,8 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
-from penguin_infra.cli import node_views
+from penguin_infra.cli import node_leaving, node_views
+from penguin_infra.cli.asking import ask_for
 from penguin_infra.cli.node_views import Name
 from penguin_infra.cli.output import (
     AsJson,
@@ -25,16 +26,14 @@ from penguin_infra.cli.output import (
     transaction,
     wire,
 )
-from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus, PlannedAction
+from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.lifecycle import NodeEvent, next_status
 from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.hostwind.provider import ProviderUnavailable
-from penguin_infra.operations.plan_actions import plan_actions
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.reinstall_node import check_reinstallable
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
 from penguin_infra.operations.resume_node import check_resumable
-from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes, steps
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
@@ -49,6 +48,9 @@ _POLL_SECONDS = 1.0
 
 app.command("list")(node_views.list_nodes)
 app.command("show")(node_views.show_node)
+app.command("maintain")(node_leaving.maintain)
+app.command("decommission")(node_leaving.decommission)
+app.command("undrain")(node_leaving.undrain)
 
 
 @app.command("provision")
@@ -117,7 +119,9 @@ def resume(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a paused or maintained node back to the status it had left. Refused while its address is listed.
+    """Bring a node back: a paused one to the status it had left, a maintained one through warm-up.
+
+    Refused while its address is listed.
 
     Example: penguin-infra nodes resume node-dallas-001 --wait
     """
@@ -159,17 +163,7 @@ def _ask(name: str, kind: ActionKind, reason: str, *, dry_run: bool, wait: bool,
             console.print(f"Would {kind} {node.label} ({node.status}): {escape(reason)}")
         return
     action = PlannedAction(node.node_id, kind, reason, person(), {"asked_on": "command line"})
-    plan = plan_actions(
-        fleet.engine, lambda _connection: [action], limits=fleet.policy.guardrails, now=fleet.clock.now()
-    )
-    if plan.refused:
-        stop(f"{plan.refused[0].rule}: {plan.refused[0].explanation}")
-    if as_json:
-        print_json({"action_id": plan.action_ids[0], "node": node.label, "kind": kind})
-    else:
-        console.print(f"Planned: {kind} {node.label} (action {plan.action_ids[0]}).")
-    if wait:
-        _await_action(fleet, plan.action_ids[0])
+    ask_for(fleet, action, node.label, wait=wait, as_json=as_json)
 
 
 def _price(fleet: Wiring, plan: str) -> str:
@@ -212,17 +206,6 @@ def _news(node: Node, done: Sequence[AnyRow]) -> str:
         return "waiting for a run"
     last = done[-1]
     position = f"{STEPS.index(last.step) + 1}/{len(STEPS)} " if last.step in STEPS else ""
-    return f"{position}{last.step} {last.status}" + (f": {last.error or last.progress}" if last.error or last.progress else "")
-
-
-def _await_action(fleet: Wiring, action_id: UUID) -> None:
-    with notes.status("waiting for its run"):
-        while True:
-            with transaction(fleet) as connection:
-                row = ledger.find_actions(connection, str(action_id))[0]
-            if row.status not in OPEN_STATUSES:
-                break
-            time.sleep(_POLL_SECONDS)
-    if row.status != ActionStatus.SUCCEEDED:
-        stop(f"{row.status}: {row.outcome}")
-    notes.print(f"{escape(row.outcome)} (run {row.run_id}).")
+    return f"{position}{last.step} {last.status}" + (
+        f": {last.error or last.progress}" if last.error or last.progress else ""
+    )

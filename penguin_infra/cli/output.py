@@ -23,7 +23,9 @@ from penguin_infra.dnsbl.catalogue import CatalogueError
 from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.domain.actions import PERSON_PREFIX
 from penguin_infra.domain.lifecycle import IllegalTransition
+from penguin_infra.domain.policies.leave_on_request import CannotLeave
 from penguin_infra.hostwind.provider import ProviderError
+from penguin_infra.operations.approve_action import DecisionError
 from penguin_infra.operations.carry_out_batch import CannotAct
 from penguin_infra.operations.request_nodes import BadRequest
 from penguin_infra.policy_file import PolicyFileError
@@ -37,8 +39,10 @@ from penguin_infra.wiring import NotConfigured, Wiring
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     BadRequest,
     CannotAct,
+    CannotLeave,
     CatalogueError,
     DatabaseError,
+    DecisionError,
     IllegalTransition,
     KeyNameTaken,
     KeyNotFound,
@@ -125,15 +129,20 @@ def show(
 
 def show_one(found: Sequence[AnyRow], asked: str, *, noun: str, listed_by: str, as_json: bool) -> None:
     """Print the one row whose id begins as asked; ends the command where it is none or more than one."""
-    if not found:
-        stop(f"no {noun}'s id begins with {asked!r}; `{listed_by}` shows them")
-    if len(found) > 1:
-        stop(f"several {noun}s' ids begin with {asked!r}: give more of it")
-    row = dict(found[0]._mapping)
+    row = dict(find_one(found, asked, noun=noun, listed_by=listed_by)._mapping)
     if as_json:
         print_json(row)
     else:
         show_fields(row)
+
+
+def find_one(found: Sequence[AnyRow], asked: str, *, noun: str, listed_by: str) -> AnyRow:
+    """The one row whose id begins as asked; ends the command where it is none or more than one."""
+    if not found:
+        stop(f"no {noun}'s id begins with {asked!r}; `{listed_by}` shows them")
+    if len(found) > 1:
+        stop(f"several {noun}s' ids begin with {asked!r}: give more of it")
+    return found[0]
 
 
 def show_fields(row: Mapping[str, Any]) -> None:
