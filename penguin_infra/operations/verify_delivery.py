@@ -5,7 +5,6 @@ What makes a finding is `domain/verification.py`'s. A node with a finding that i
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from penguin_infra.domain.node import Node
@@ -24,9 +23,7 @@ from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_node import VERIFY_DELIVERY
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.store import verifications
-
-if TYPE_CHECKING:
-    from penguin_infra.store.sink import SunkMail
+from penguin_infra.store.sink import SinkMessage, find_messages
 
 # A mail that was taken is off the queue within a moment.
 _QUEUE_EMPTIES_WITHIN = timedelta(seconds=30)
@@ -59,9 +56,7 @@ def verify_delivery(work: NodeWork, parts: ProvisionParts) -> None:
     do_step(work, VERIFY_DELIVERY, act)
 
 
-def _await_mail(work: NodeWork, correlation_id: str) -> "SunkMail | None":
-    from penguin_infra.store.sink import find_messages  # noqa: PLC0415
-
+def _await_mail(work: NodeWork, correlation_id: str) -> SinkMessage | None:
     sent_at = work.clock.now()
     deadline_at = sent_at + timedelta(minutes=work.limits.mail_timeout_minutes)
     while True:
@@ -75,7 +70,7 @@ def _await_mail(work: NodeWork, correlation_id: str) -> "SunkMail | None":
         wait(work, VERIFY_DELIVERY, f"mail {correlation_id} is not at the sink yet; waited {waited}")
 
 
-def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: "SunkMail") -> Sequence[Finding]:
+def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: SinkMessage) -> Sequence[Finding]:
     # Libraries that no sensor needs, and that take a while to import.
     from penguin_infra.verification.message import check_dkim, check_spf  # noqa: PLC0415
 

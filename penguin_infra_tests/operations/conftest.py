@@ -16,8 +16,9 @@ def lab_dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsProcess]:
 
 
 @pytest.fixture(scope="session")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with running_simulator(tmp_path_factory.mktemp("hostwind"), boot_seconds=0) as process:
+def simulator(tmp_path_factory: pytest.TempPathFactory, lab_dns: DnsProcess) -> Iterator[SimulatorProcess]:
+    options = ["--reverse-dns", f"127.0.0.1:{lab_dns.port}", "--reverse-dns-delay", "0"]
+    with running_simulator(tmp_path_factory.mktemp("hostwind"), boot_seconds=0, options=options) as process:
         yield process
 
 

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from penguin_infra.defs.build import build_definitions
 from penguin_infra.settings import Settings
-from penguin_infra.wiring import Wiring
+from penguin_infra.wiring import SystemClock, Wiring
 from penguin_infra_tests.dns_process import DnsProcess, running_dns
+from penguin_infra_tests.pretend_node import PretendInstaller, clear_zone, pretend_parts
 from penguin_infra_tests.simulator_process import KEY, SECRET, SimulatorProcess, running_simulator
 
 # Dagster builds every sensor anew with a parameter of its own that it calls beta; nothing of ours sets it.
@@ -24,6 +25,9 @@ POLICY = """
 rest_seconds = [0]
 [provisioning]
 address_timeout_minutes = 0.02
+dns_timeout_minutes = 0.5
+mail_timeout_minutes = 0.01
+heartbeat_timeout_minutes = 0.01
 poll_seconds = 0.1
 [health]
 directive_timeout_seconds = 0.5
@@ -42,8 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatorProcess]:
-    with running_simulator(tmp_path_factory.mktemp("hostwind"), boot_seconds=0.2) as simulator:
+def account(tmp_path_factory: pytest.TempPathFactory, lab_dns: DnsProcess) -> Iterator[SimulatorProcess]:
+    options = ["--reverse-dns", f"127.0.0.1:{lab_dns.port}", "--reverse-dns-delay", "0"]
+    with running_simulator(tmp_path_factory.mktemp("hostwind"), boot_seconds=0.2, options=options) as simulator:
         yield simulator
 
 
@@ -71,9 +76,27 @@ def policy_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fleet(engine: Engine, simulator: SimulatorProcess, policy_file: Path) -> Iterator[Wiring]:
-    """All that a process of the fleet works with; whoever sweeps sets the resolvers too (`sweeping_fleet`)."""
+def installer(engine: Engine) -> PretendInstaller:
+    return PretendInstaller(engine, SystemClock().now)
+
+
+@pytest.fixture
+def fleet(
+    engine: Engine,
+    simulator: SimulatorProcess,
+    policy_file: Path,
+    lab_dns: DnsProcess,
+    installer: PretendInstaller,
+) -> Iterator[Wiring]:
+    """All that a process of the fleet works with; whoever sweeps sets the resolvers too (`sweeping_fleet`).
+
+    Hosts are pretended; the provider and DNS are not.
+    """
+    parts = pretend_parts(lab_dns, installer)
+    # No test may meet a name that another left in the zone.
+    clear_zone(lab_dns)
     with wired(make_settings(engine, simulator, policy_file, resolvers=())) as made:
+        vars(made).update(provision_parts=parts, dns_publisher=parts.dns, installer=installer)
         yield made
 
 

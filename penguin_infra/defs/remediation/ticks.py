@@ -3,7 +3,7 @@
 A tick reads facts and writes the ledger; the network is the jobs'. Which facts lead to which actions is the policies'.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.guardrails import Refusal, Rule
 from penguin_infra.operations.plan_actions import Plan, plan_actions
-from penguin_infra.operations.recover_actions import Recovery, recover_actions
+from penguin_infra.operations.recover_actions import CANCELLED_WAITING, Recovery, recover_actions
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import decisions
 from penguin_infra.store.actions import Action
@@ -56,9 +56,7 @@ class Tick:
         recoveries = recover_actions(
             engine,
             self.kind,
-            find_ended_runs=lambda keys: {
-                key: statuses[key].value.lower() for key in keys if statuses.get(key) in _ENDED
-            },
+            find_ended_runs=lambda keys: self._ended(keys, statuses, is_batch=is_batch),
             limits=self.fleet.policy.retry,
             now=now,
         )
@@ -84,6 +82,22 @@ class Tick:
             return {}
         runs = self.context.instance.get_runs(RunsFilter(tags={_RUN_KEY_TAG: keys}))
         return {run.tags[_RUN_KEY_TAG]: run.status for run in runs}
+
+    def _ended(
+        self, keys: Collection[str], statuses: Mapping[str, DagsterRunStatus], *, is_batch: bool
+    ) -> dict[str, str]:
+        """Which runs are over, and how. To cancel a batch means this run of it: its actions go on."""
+        ended = {key: statuses[key].value.lower() for key in keys if statuses.get(key) in _ENDED}
+        cancelled = [key for key in ended if statuses[key] is DagsterRunStatus.CANCELED]
+        if cancelled and not is_batch:
+            records = self.context.instance.get_run_records(RunsFilter(tags={_RUN_KEY_TAG: cancelled}))
+            # One that had begun was ended together with an earlier fleet: nobody decided against it.
+            ended |= {
+                record.dagster_run.tags[_RUN_KEY_TAG]: CANCELLED_WAITING
+                for record in records
+                if record.start_time is None
+            }
+        return ended
 
     def _report_dead_runs(self, recoveries: Sequence[Recovery]) -> None:
         """Tell Dagster of runs whose process is gone: it cannot see that itself once their code server died too."""
