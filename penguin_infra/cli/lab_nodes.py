@@ -10,7 +10,9 @@ import typer
 from penguin_infra.cli.output import AsJson, console, show, stop, told_in_words
 from penguin_infra.cli.supervision import Supervision, SupervisionError
 from penguin_infra.lab.node_moods import Scenario
+from penguin_infra.lab.nodes import LOOK_SECONDS
 from penguin_infra.lab.nodes_server import HOST, serve_nodes
+from penguin_infra.messages.telemetry import HEARTBEAT_SECONDS
 from penguin_infra.settings import settings
 
 app = typer.Typer(help="The lab's nodes, and scenarios for them.", no_args_is_help=True)
@@ -33,8 +35,11 @@ _NEXT = {
 def serve(
     port: Annotated[int | None, typer.Option(help="By default PENGUIN_LAB_NODES_PORT.")] = None,
     directory: Annotated[Path | None, typer.Option(help="Where nodes keep their logs; by default in the home.")] = None,
+    sink: Annotated[str | None, typer.Option(help="host:port that takes their mails; by default the sink's.")] = None,
+    heartbeat_seconds: Annotated[float, typer.Option(min=0.1, help="How often each speaks.")] = HEARTBEAT_SECONDS,
+    look_seconds: Annotated[float, typer.Option(min=0.1, help="How often the provider is asked.")] = LOOK_SECONDS,
 ) -> None:
-    """Run the lab's nodes in the foreground; `penguin-infra up` does this for you.
+    """Run the lab's nodes, and the service that installs them, in the foreground; `penguin-infra up` does this for you.
 
     Example: penguin-infra lab serve-nodes
     """
@@ -48,6 +53,9 @@ def serve(
         api_key=known.lab_api_key.get_secret_value(),
         provider_url=str(known.hostwind_api_url),
         provider_credentials=(known.hostwind_api_key.get_secret_value(), known.hostwind_api_secret.get_secret_value()),
+        sink=_address(sink) if sink else (HOST, known.sink_port),
+        heartbeat_seconds=heartbeat_seconds,
+        look_seconds=look_seconds,
     )
 
 
@@ -63,7 +71,7 @@ def list_nodes(as_json: AsJson = False) -> None:
         "label": "node", "ip_address": "address", "scenario": "scenario", "is_speaking": "speaks",
         "transport": "transport", "queue": "queue", "reboots": "reboots",
     }  # fmt: skip
-    show(rows, columns, as_json=as_json, empty="No lab node runs yet: they begin when a node is admitted.")
+    show(rows, columns, as_json=as_json, empty="No lab node runs yet: they begin when a node is installed.")
 
 
 def _scenario_command(scenario: Scenario, doc: str) -> None:
@@ -111,6 +119,13 @@ def _play(name: str, scenario: Scenario) -> None:
     for label in labels:
         _ask("POST", f"/nodes/{label}/scenario", {"scenario": scenario})
         console.print(f"{label}: {_NEXT[scenario]}.")
+
+
+def _address(told: str) -> tuple[str, int]:
+    host, _, port = told.rpartition(":")
+    if not (host and port.isdecimal()):
+        stop(f"--sink: {told!r} is not host:port")
+    return host, int(port)
 
 
 def _ask(method: str, path: str, body: object = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A lab node's mail, as its mail log tells it: lines in Postfix's own shape, written to a real file.
 
-The agent follows that file as it would on a node; nothing here speaks to it otherwise. Recipients are made up.
+The agent follows that file as it would on a node; nothing here speaks to it otherwise. Recipients are made up, but for
+those of real mails (`node_postbox.py`).
 """
 
 import random
@@ -10,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from penguin_infra.lab.node_moods import Mood
+from penguin_infra.lab.node_postbox import Attempt
 
 # Where the recipients of an ordinary sender sit: half of them at Gmail, the rest as the field reports it.
 _DOMAINS = (
@@ -48,11 +50,16 @@ class NodeMail:
         self.queue -= relieved if not mood.queue_per_minute else 0
         self._write([line for _ in range(messages) for line in self._lines(mood, now)])
 
+    def tell(self, attempt: Attempt, relay: str, *, now: datetime) -> None:
+        """Write down how an attempt at a real mail ended."""
+        begins = _begin(attempt.number, attempt.recipient, relay, now)
+        reply = attempt.reply.replace("\n", " ").encode("ascii", "replace").decode()
+        self._write([f"{begins}, dsn={attempt.dsn}, status={attempt.status} ({reply})\n"])
+
     def _lines(self, mood: Mood, now: datetime) -> Iterator[str]:
         domain, relay, _ = self._random.choices(_DOMAINS, [weight for *_, weight in _DOMAINS])[0]
         recipient = f"user{self._random.randrange(10**6)}@{domain}"
-        begins = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00 lab postfix/smtp[4711]: {next(self._ids):X}"
-        to = f"{begins}: to=<{recipient}>, relay={relay}[127.0.0.1]:25, delay=1.1, delays=0.1/0/0.5/0.5"
+        to = _begin(next(self._ids), recipient, f"{relay}[127.0.0.1]:25", now)
         if self._random.random() < mood.deferral_share:
             yield f"{to}, dsn=4.7.0, status=deferred (host said: 421 4.7.0 try again later)\n"
         dsn, status, reply = self._ending(mood)
@@ -79,3 +86,8 @@ class NodeMail:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("a", encoding="ascii") as log:
             log.write("".join(lines))
+
+
+def _begin(number: int, recipient: str, relay: str, now: datetime) -> str:
+    at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
+    return f"{at} lab postfix/smtp[4711]: {number:X}: to=<{recipient}>, relay={relay}, delay=1.1, delays=0.1/0/0.5/0.5"

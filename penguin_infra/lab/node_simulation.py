@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from penguin_infra.lab.node_mail import NodeMail
 from penguin_infra.lab.node_moods import USUAL, Mood, Scenario, mood_of
+from penguin_infra.lab.node_postbox import Postbox
 from penguin_infra.messages.telemetry import DelayReason, Mta, Probes
 
 
@@ -19,15 +20,16 @@ class SimulatedNode:
     folder: Path
     seed: int
     scenario: Scenario = Scenario.CALM
-    is_held: bool = False
     reboots: int = 0
     mood: Mood = USUAL
     mail: NodeMail = field(init=False)
+    postbox: Postbox = field(init=False)
     _boot_id: str = field(default_factory=lambda: str(uuid4()))
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.mail = NodeMail(self.folder / "mail.log", seed=self.seed, first_id=time.time_ns())
+        self.postbox = Postbox(self.folder / "queue")
         self._random = random.Random(self.seed)
         self.mood = mood_of(self.scenario)
 
@@ -40,6 +42,21 @@ class SimulatedNode:
     def pass_time(self, seconds: float, now: datetime) -> None:
         """Send what the node sends in that time."""
         self.mail.pass_time(seconds, self.mood, is_held=self.is_held, now=now)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no mail is let out. A file, as it is Postfix's configuration on a node: it outlives a restart."""
+        return self._held_file.exists()
+
+    @property
+    def queued(self) -> int:
+        """How many mails wait, real ones and pretended ones."""
+        return self.mail.queue + self.postbox.count()
+
+    @property
+    def lets_mail_out(self) -> bool:
+        """Whether its mail server runs and its transport is not held."""
+        return not (self.is_held or self.mood.is_mta_down)
 
     def reboot(self) -> None:
         """Come up afresh: what was stuck is not any more."""
@@ -72,12 +89,12 @@ class SimulatedNode:
 
     def hold(self) -> bool:
         """Let no mail out."""
-        self.is_held = True
+        self._held_file.touch()
         return True
 
     def release(self) -> bool:
         """Let mail out again."""
-        self.is_held = False
+        self._held_file.unlink(missing_ok=True)
         return True
 
     def restart(self) -> bool:
@@ -86,10 +103,14 @@ class SimulatedNode:
             self.play(Scenario.CALM)
         return True
 
+    @property
+    def _held_file(self) -> Path:
+        return self.folder / "held"
+
     def _mta(self) -> Mta:
         if self.mood.is_mta_down:
             return Mta(state="down")
-        waiting = self.mail.queue
+        waiting = self.queued
         reasons = (DelayReason("host said: 421 4.7.0 try again later", waiting),) if waiting else ()
         return Mta(
             state="up",

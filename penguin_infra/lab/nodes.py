@@ -1,256 +1,256 @@
-"""The lab's nodes: one process that runs the real agent for each node of the fleet, against the real gateway.
+"""The lab's nodes: one process that runs the real agent for each node that was installed, against the real gateway.
 
-It learns of nodes from the gateway's API and of reboots from the simulated provider, as the outside world would: over
-sockets. What a node pretends is `node_simulation.py`'s.
+They are installed and looked into by `host_service.py`, and live for as long as their machine does at the simulated
+provider and their record in the registry: both are asked over sockets, as the outside world would.
 """
 
-import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from penguin_infra.agent.agent import Agent, AgentConfig
-from penguin_infra.lab.history import history_batches
-from penguin_infra.lab.node_control import UnknownLabNode
+from penguin_infra.lab.dns_zone import FORWARD_ZONE
+from penguin_infra.lab.host_orders import HostOrder, MailOrder, UnknownLabNode
+from penguin_infra.lab.lab_node import LabNode, installed_order, token_file, write_installation
+from penguin_infra.lab.node_keys import NodeKeys, read_keys
 from penguin_infra.lab.node_moods import Scenario
-from penguin_infra.lab.node_simulation import SimulatedNode
+from penguin_infra.lab.node_surroundings import Machine, Registered, Surroundings
+from penguin_infra.lab.scenario_file import ScenarioFile
 
 logger = logging.getLogger(__name__)
 
 _IN_SERVICE = frozenset({"warming", "active", "paused", "maintenance"})
-_LOOK_SECONDS = 3.0
-# Short: all nodes wait for it, and everything asked is on this machine.
-_TIMEOUT_SECONDS = 3.0
-
-
-@dataclass
-class LabNode:
-    """One node with its agent, while it runs."""
-
-    node_id: str
-    label: str
-    ip_address: str
-    inside: SimulatedNode
-    stop: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
-    owed_complaints: float = 0.0
-
-    @property
-    def is_speaking(self) -> bool:
-        """Whether its agent runs."""
-        return self.thread is not None and self.thread.is_alive()
+LOOK_SECONDS = 3.0
+_MAIL_SECONDS = 0.3
 
 
 class LabNodes:
-    """All of the lab's nodes. `run` looks after them until told to stop."""
+    """All of the lab's nodes. `run` and `run_mail` look after them, each in a thread, until told to stop."""
 
     def __init__(
         self,
         *,
         folder: Path,
         gateway_url: str,
-        api_key: str,
-        provider_url: str,
-        provider_credentials: tuple[str, str],
-        heartbeat_seconds: float = 30.0,
+        surroundings: Surroundings,
+        sink: tuple[str, int],
+        heartbeat_seconds: float,
+        look_seconds: float,
     ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._gateway_url = gateway_url
+        self._surroundings = surroundings
+        self._sink = sink
         self._heartbeat_seconds = heartbeat_seconds
-        self._gateway = httpx.Client(
-            base_url=gateway_url,
-            headers={"Authorization": f"Bearer {api_key}"},
-            timeout=_TIMEOUT_SECONDS,
-            trust_env=False,
-        )
-        self._provider = httpx.Client(
-            base_url=provider_url, auth=provider_credentials, timeout=_TIMEOUT_SECONDS, trust_env=False
-        )
-        self._nodes: dict[str, LabNode] = {}
+        self._look_seconds = look_seconds
         self._lock = threading.RLock()
-        self._scenarios = self._read_scenarios()
+        # Keys take their time to make: nobody but another installation waits for it.
+        self._installing = threading.Lock()
+        self._scenarios = ScenarioFile(folder / "scenarios.json")
+        orders = [installed_order(each) for each in folder.iterdir() if each.is_dir()]
+        self._nodes = {order.label: self._node(order) for order in orders if order is not None}
 
     def run(self, stop: threading.Event) -> None:
-        """Look for new nodes and reboots every few seconds, and let time pass for all every second."""
+        """Look around every `look_seconds`, and let time pass for all every second."""
         looked = ticked = time.monotonic()
-        looked -= _LOOK_SECONDS
+        looked -= self._look_seconds
         while not stop.wait(1):
             now = time.monotonic()
-            is_look_due = now - looked >= _LOOK_SECONDS
+            is_look_due = now - looked >= self._look_seconds
             looked = now if is_look_due else looked
-            # A gateway or a provider that is away is part of what a lab is for.
             if is_look_due:
                 _despite_outages(self.look)
             self.pass_time(now - ticked)
             ticked = now
         with self._lock:
             for node in self._nodes.values():
-                self._silence(node)
+                node.silence()
 
-    def look(self) -> None:
-        """Begin what is new, end what is gone, reboot what was rebooted."""
-        answer = self._gateway.get("/api/v1/infrastructure/nodes")
-        answer.raise_for_status()
-        listed = {node["label"]: node for node in answer.json()["nodes"]}
-        instances = self._instances()
-        with self._lock:
-            for label, node in listed.items():
-                if node["status"] in _IN_SERVICE and node["ip_address"]:
-                    self._look_after(label, node, instances)
-            for label in [label for label in self._nodes if listed.get(label, {}).get("status") not in _IN_SERVICE]:
-                self._silence(self._nodes.pop(label))
+    def run_mail(self, stop: threading.Event) -> None:
+        """Deliver the nodes' real mails, one after another."""
+        while not stop.wait(_MAIL_SECONDS):
+            with self._lock:
+                present = [node for node in self._nodes.values() if node.is_present]
+            for node in present:
+                try:
+                    node.deliver_mail(self._sink)
+                except OSError as error:
+                    logger.info("%s is gone while it sent mail: %s", node.order.label, error)
 
-    def pass_time(self, seconds: float) -> None:
-        """Let every node send for that long, and its recipients complain."""
-        now = datetime.now(UTC)
+    # What the installer service asks.
+
+    def install(self, order: HostOrder, token: str | None) -> tuple[NodeKeys, int]:
+        """Bring a node to what was ordered, its agent included; returns its keys and how many steps changed anything.
+
+        Errors: `HostRefused`.
+        """
+        folder = self._folder / order.label
+        with self._installing:
+            former = installed_order(folder)
+            if former is not None and former.node_id != order.node_id:
+                # Another node's machine, which is gone: this one has a disk of its own.
+                self._forget(order.label)
+            changed = write_installation(folder, order, token)
+            with self._lock:
+                node = self._nodes.get(order.label)
+                if node is None:
+                    node = self._nodes[order.label] = self._node(order)
+                elif changed:
+                    node.silence()
+                    node.order = order
+                node.is_present = True
+                node.installed_at_seconds = time.monotonic()
+                self._let_speak(node)
+            return read_keys(folder), changed
+
+    def restart(self, label: str) -> None:
+        """Restart a node's services. Errors: `UnknownLabNode`."""
         with self._lock:
-            for node in self._nodes.values():
-                node.inside.pass_time(seconds, now)
-                if node.inside.mood.is_silent:
-                    self._silence(node)
-                elif not node.is_speaking:
-                    _despite_outages(partial(self._speak, node))
-                _despite_outages(partial(self._complain, node, seconds, now))
+            self._present(label).restart()
+            self._keep_scenarios()
+
+    def send_mail(self, label: str, order: MailOrder) -> None:
+        """Hand a mail to a node's own mail server. Errors: `UnknownLabNode`."""
+        self._present(label).take_mail(order, datetime.now(UTC))
+
+    def count_queued(self, label: str) -> int:
+        """How many mails wait in a node's queue. Errors: `UnknownLabNode`."""
+        return self._present(label).inside.queued
+
+    # What the lab's commands ask.
 
     def describe(self) -> list[Mapping[str, Any]]:
         """The nodes as a person may look at them."""
         with self._lock:
             return [
                 {
-                    "label": node.label,
-                    "ip_address": node.ip_address,
+                    "label": label,
+                    "ip_address": node.order.ip_address,
                     "scenario": node.inside.scenario,
                     "is_speaking": node.is_speaking,
                     "transport": node.inside.state(),
-                    "queue": node.inside.mail.queue,
+                    "queue": node.inside.queued,
                     "reboots": node.inside.reboots,
                 }
-                for node in self._nodes.values()
+                for label, node in sorted(self._nodes.items())
+                if node.is_present
             ]
 
     def set_scenario(self, label: str, scenario: Scenario) -> None:
-        """Let one node behave so; raises `UnknownLabNode`."""
+        """Let one node behave so. Errors: `UnknownLabNode`."""
+        with self._lock:
+            self._present(label).inside.play(scenario)
+            self._keep_scenarios()
+
+    # What happens by itself.
+
+    def look(self) -> None:
+        """End what is gone, bring back what is there again, reboot what was rebooted."""
+        began_seconds = time.monotonic()
+        registered, machines = self._surroundings.registered_nodes(), self._surroundings.machines()
+        with self._lock:
+            self._adopt_former(registered)
+            for node in list(self._nodes.values()):
+                # What was installed since then may be missing in what was told.
+                if node.installed_at_seconds < began_seconds:
+                    self._settle(node, registered, machines)
+            untold = [node for node in self._nodes.values() if node.is_in_service and not node.is_history_told]
+        for node in untold:
+            now = datetime.now(UTC)
+            self._surroundings.tell_history(node.order.node_id, node.token, seed=node.inside.seed, now=now)
+            node.mark_history_told()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let every node send for that long, and its recipients complain. A node that serves nobody yet only speaks."""
+        now = datetime.now(UTC)
+        with self._lock:
+            for node in self._nodes.values():
+                if node.is_present and node.is_in_service:
+                    node.inside.pass_time(seconds, now)
+                    _despite_outages(partial(self._complain, node, seconds, now))
+                self._let_speak(node)
+            # An agent's restart of the mail server ends a scenario too.
+            self._keep_scenarios()
+
+    def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[Machine, int]) -> None:
+        known = registered.get(node.order.node_id)
+        reboots = machines.get(Machine(node.order.node_id.replace("-", "")[:8], node.order.ip_address))
+        is_decommissioned = known is not None and known.status == "decommissioned"
+        node.is_present = known is not None and not is_decommissioned and reboots is not None
+        node.is_in_service = node.is_present and known is not None and known.status in _IN_SERVICE
+        if reboots is None and is_decommissioned:
+            self._forget(node.order.label)
+            return
+        while node.inside.reboots < (reboots or 0):
+            logger.info("%s was rebooted", node.order.label)
+            node.silence()
+            node.inside.reboot()
+        self._let_speak(node)
+
+    def _let_speak(self, node: LabNode) -> None:
+        is_silent = node.inside.mood.is_silent or not node.is_present
+        if is_silent:
+            node.silence()
+        elif not node.is_speaking:
+            node.speak()
+
+    def _adopt_former(self, registered: Mapping[str, Registered]) -> None:
+        """Nodes of an earlier version, which were never installed but have a token, and told their history with it."""
+        for known in registered.values():
+            folder = self._folder / known.label
+            is_former = known.label not in self._nodes and token_file(folder).exists()
+            if is_former and known.status in _IN_SERVICE and known.ip_address:
+                hostname = known.hostname or f"{known.label}.{FORWARD_ZONE}"
+                order = HostOrder(known.node_id, known.label, known.ip_address, hostname, self._gateway_url)
+                write_installation(folder, order, None)
+                node = self._nodes[known.label] = self._node(order)
+                node.mark_history_told()
+
+    def _forget(self, label: str) -> None:
+        """The machine is gone, and its disk with it."""
+        with self._lock:
+            if (node := self._nodes.pop(label, None)) is not None:
+                node.silence()
+            self._scenarios.forget(label)
+            shutil.rmtree(self._folder / label, ignore_errors=True)
+
+    def _present(self, label: str) -> LabNode:
         with self._lock:
             node = self._nodes.get(label)
-            if node is None:
-                known = ", ".join(sorted(self._nodes)) or "none yet"
+            if node is None or not node.is_present:
+                known = ", ".join(sorted(name for name, each in self._nodes.items() if each.is_present)) or "none yet"
                 raise UnknownLabNode(f"no lab node is called {label}; there are: {known}")
-            node.inside.play(scenario)
-            self._scenarios[label] = scenario
-            self._save_scenarios()
+            return node
 
-    def _look_after(self, label: str, listed: Mapping[str, Any], instances: Mapping[str, Mapping[str, Any]]) -> None:
-        node = self._nodes.get(label)
-        if node is None:
-            folder = self._folder / label
-            folder.mkdir(parents=True, exist_ok=True)
-            scenario = self._scenarios.get(label, Scenario.CALM)
-            inside = SimulatedNode(folder, seed=int(listed["node_id"][:8], 16), scenario=scenario)
-            node = self._nodes[label] = LabNode(listed["node_id"], label, listed["ip_address"], inside)
-        instance = instances.get(listed["node_id"].replace("-", "")[:8], {})
-        while node.inside.reboots < int(instance.get("reboots", 0)):
-            logger.info("%s was rebooted", label)
-            self._silence(node)
-            node.inside.reboot()
-            self._scenarios[label] = node.inside.scenario
-            self._save_scenarios()
-
-    def _instances(self) -> dict[str, Mapping[str, Any]]:
-        """The provider's instances by their node's token, with how often each was rebooted."""
-        found: dict[str, Mapping[str, Any]] = {}
-        page: int | None = 1
-        while page:
-            answer = self._provider.get("/instances", params={"page": page, "per_page": 100}).raise_for_status().json()
-            for instance in answer["instances"]:
-                inside = self._provider.get(f"/lab/instances/{instance['id']}").raise_for_status().json()
-                found[instance["label"].rpartition("-")[2]] = inside
-            page = answer["next_page"]
-        return found
-
-    def _speak(self, node: LabNode) -> None:
-        token = node.inside.folder / "token"
-        if not token.exists():
-            answer = self._gateway.post(f"/api/v1/infrastructure/nodes/{node.node_id}/agent-token")
-            if not answer.is_success:
-                logger.warning("no token for %s: %s", node.label, answer.status_code)
-                return
-            self._tell_history(node, answer.json()["token"])
-            token.touch(mode=0o600)
-            token.write_text(answer.json()["token"])
-        config = AgentConfig(
-            node_id=node.node_id,
-            gateway_url=self._gateway_url,
-            token_file=token,
-            spool_folder=node.inside.folder / "spool",
-            mail_log=node.inside.mail.log,
+    def _node(self, order: HostOrder) -> LabNode:
+        return LabNode(
+            self._folder / order.label,
+            order,
+            scenario=self._scenarios.of(order.label),
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        agent = Agent(config, probes=node.inside, mta=node.inside)
-        node.stop = threading.Event()
-        node.thread = threading.Thread(target=agent.run, args=(node.stop,), name=node.label, daemon=True)
-        node.thread.start()
-
-    def _tell_history(self, node: LabNode, token: str) -> None:
-        for batch in history_batches(node.node_id, now=datetime.now(UTC), seed=node.inside.seed):
-            self._gateway.post(
-                "/api/v1/agents/deliveries", json=batch.to_json(), headers={"Authorization": f"Bearer {token}"}
-            ).raise_for_status()
-
-    def _silence(self, node: LabNode) -> None:
-        node.stop.set()
-        if node.thread is not None:
-            node.thread.join(timeout=_TIMEOUT_SECONDS)
-            node.thread = None
 
     def _complain(self, node: LabNode, seconds: float, now: datetime) -> None:
         node.owed_complaints += node.inside.mood.complaints_per_minute * seconds / 60
         while node.owed_complaints >= 1:
             node.owed_complaints -= 1
-            report = feedback_report(node.ip_address, now)
-            self._gateway.post("/api/v1/feedback/arf", content=report, headers={"Content-Type": "message/rfc822"})
+            self._surroundings.complain(node.order.ip_address, now)
 
-    def _read_scenarios(self) -> dict[str, Scenario]:
-        file = self._folder / "scenarios.json"
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        return {label: Scenario(name) for label, name in kept.items()}
-
-    def _save_scenarios(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "scenarios.json").write_text(json.dumps(self._scenarios))
+    def _keep_scenarios(self) -> None:
+        self._scenarios.keep({label: node.inside.scenario for label, node in self._nodes.items()})
 
 
 def _despite_outages(act: Callable[[], None]) -> None:
     try:
         act()
-    except httpx.HTTPError as error:
-        logger.info("not now: %s", error)
-
-
-def feedback_report(source_ip: str, arrived_at: datetime) -> bytes:
-    """A complaint as a mailbox provider sends it (RFC 5965), about a mail from that address at that time."""
-    report = EmailMessage()
-    report["From"] = "feedback@mailbox-provider.example"
-    report["To"] = "abuse@penguinmails.example"
-    report["Subject"] = f"complaint {arrived_at.timestamp():.6f}"
-    report["Message-ID"] = f"<{time.time_ns()}@mailbox-provider.example>"
-    report.set_content("This is an email abuse report.")
-    report.add_attachment(
-        (
-            "Feedback-Type: abuse\r\nUser-Agent: Lab/1.0\r\nVersion: 1\r\n"
-            f"Source-IP: {source_ip}\r\nArrival-Date: {arrived_at:%a, %d %b %Y %H:%M:%S +0000}\r\n"
-        ).encode(),
-        maintype="message",
-        subtype="feedback-report",
-        cte="7bit",
-    )
-    report.replace_header("Content-Type", 'multipart/report; report-type="feedback-report"')
-    return report.as_bytes()
+    # A page where an answer should be is no JSON, or none of the API's.
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        logger.info("not now: %s: %s", type(error).__name__, error)

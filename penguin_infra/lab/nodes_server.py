@@ -1,11 +1,15 @@
-"""The lab nodes' process: looks after the nodes in one thread, and serves their control on loopback until stopped."""
+"""The lab nodes' process: looks after the nodes in threads, and serves their control and the installer service."""
 
 import threading
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
-from penguin_infra.lab.node_control import control_app
+from penguin_infra.lab.host_orders import HostRefused
+from penguin_infra.lab.host_service import answer_refusal, host_routes
+from penguin_infra.lab.node_control import control_routes
+from penguin_infra.lab.node_surroundings import Surroundings
 from penguin_infra.lab.nodes import LabNodes
 
 HOST = "127.0.0.1"
@@ -19,23 +23,38 @@ def serve_nodes(
     api_key: str,
     provider_url: str,
     provider_credentials: tuple[str, str],
-    heartbeat_seconds: float = 30.0,
+    sink: tuple[str, int],
+    heartbeat_seconds: float,
+    look_seconds: float,
 ) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. `sink`: the server that takes every real mail of the nodes."""
     nodes = LabNodes(
         folder=folder,
         gateway_url=gateway_url,
-        api_key=api_key,
-        provider_url=provider_url,
-        provider_credentials=provider_credentials,
+        surroundings=Surroundings(
+            gateway_url=gateway_url,
+            api_key=api_key,
+            provider_url=provider_url,
+            provider_credentials=provider_credentials,
+        ),
+        sink=sink,
         heartbeat_seconds=heartbeat_seconds,
+        look_seconds=look_seconds,
+    )
+    app = Starlette(
+        routes=[*control_routes(nodes.describe, nodes.set_scenario), host_routes(nodes, api_key=api_key)],
+        exception_handlers={HostRefused: answer_refusal},
     )
     stop = threading.Event()
-    caretaker = threading.Thread(target=nodes.run, args=(stop,), name="lab-nodes")
-    caretaker.start()
+    workers = [
+        threading.Thread(target=work, args=(stop,), name=name)
+        for name, work in (("lab-nodes", nodes.run), ("lab-mail", nodes.run_mail))
+    ]
+    for worker in workers:
+        worker.start()
     try:
-        app = control_app(nodes.describe, nodes.set_scenario)
         uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2)
     finally:
         stop.set()
-        caretaker.join()
+        for worker in workers:
+            worker.join()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from penguin_infra.lab import node_mail
+from penguin_infra.lab.complaint_mail import feedback_report
 from penguin_infra.lab.history import HISTORY_HOURS, history_batches
 from penguin_infra.lab.node_mail import NodeMail
 from penguin_infra.lab.node_moods import USUAL, Scenario, mood_of
 from penguin_infra.lab.node_simulation import SimulatedNode
-from penguin_infra.lab.nodes import feedback_report
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

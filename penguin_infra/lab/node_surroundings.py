@@ -1,0 +1,86 @@
+"""What the lab's nodes ask of the world around them, over sockets: the registry, the provider's machines, complaints.
+
+Errors are httpx's: a gateway or a provider that is away is part of what a lab is for.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx
+
+from penguin_infra.lab.complaint_mail import feedback_report
+from penguin_infra.lab.history import history_batches
+
+# Short: all nodes wait for it, and everything asked is on this machine.
+_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A node as the registry has it."""
+
+    node_id: str
+    label: str
+    status: str
+    ip_address: str | None
+    hostname: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Whose an instance is, by the end of its label, and where it is."""
+
+    token: str
+    ip_address: str
+
+
+class Surroundings:
+    """The gateway and the provider. `api_key` is an operator's; nodes' own tokens are not known here."""
+
+    def __init__(
+        self, *, gateway_url: str, api_key: str, provider_url: str, provider_credentials: tuple[str, str]
+    ) -> None:
+        self._gateway = httpx.Client(
+            base_url=gateway_url,
+            headers={"Authorization": f"Bearer {api_key}"},
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+        self._provider = httpx.Client(
+            base_url=provider_url, auth=provider_credentials, timeout=_TIMEOUT_SECONDS, trust_env=False
+        )
+
+    def registered_nodes(self) -> dict[str, Registered]:
+        """All nodes by their id."""
+        answer = self._gateway.get("/api/v1/infrastructure/nodes").raise_for_status().json()
+        names = Registered.__dataclass_fields__
+        return {node["node_id"]: Registered(**{name: node[name] for name in names}) for node in answer["nodes"]}
+
+    def machines(self) -> dict[Machine, int]:
+        """The provider's instances that have an address, with how often each was rebooted."""
+        found: dict[Machine, int] = {}
+        page: int | None = 1
+        while page:
+            answer = self._provider.get("/instances", params={"page": page, "per_page": 100}).raise_for_status().json()
+            for instance in answer["instances"]:
+                if instance["ip"] is None:
+                    continue
+                inside = self._provider.get(f"/lab/instances/{instance['id']}")
+                if inside.status_code == httpx.codes.NOT_FOUND:
+                    continue  # deleted since the list was made
+                machine = Machine(instance["label"].rpartition("-")[2], instance["ip"])
+                found[machine] = int(inside.raise_for_status().json()["reboots"])
+            page = answer["next_page"]
+        return found
+
+    def tell_history(self, node_id: str, token: str, *, seed: int, now: datetime) -> None:
+        """Tell the gateway what a node delivered before it was born, as its agent would."""
+        for batch in history_batches(node_id, now=now, seed=seed):
+            self._gateway.post(
+                "/api/v1/agents/deliveries", json=batch.to_json(), headers={"Authorization": f"Bearer {token}"}
+            ).raise_for_status()
+
+    def complain(self, ip_address: str, now: datetime) -> None:
+        """Let a recipient call a node's mail spam."""
+        report = feedback_report(ip_address, now)
+        self._gateway.post("/api/v1/feedback/arf", content=report, headers={"Content-Type": "message/rfc822"})
