@@ -7,6 +7,7 @@ set. Nothing is started here.
 import os
 import secrets
 import tempfile
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
+from penguin_infra.lab.dns_zone import FORWARD_ZONE
 from penguin_infra.settings import FLEET_ENV_FILE, Settings
 
 LOOPBACK = "127.0.0.1"
@@ -28,7 +30,12 @@ clean_span_seconds = 60
 [provisioning]
 # The lab's instances boot in seconds.
 poll_seconds = 2
+# The nodes' addresses are this machine's own: every port that anything here listens on would count as open on a node.
+scan_ports = false
 """
+
+_DNS_KEY_NAME = "penguin-lab"
+_SINK_MAILBOX = "verify@sink.lab.test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ def build_fleet_env(
             "PENGUIN_LAB_API_KEY": earlier.get("PENGUIN_LAB_API_KEY") or secrets.token_urlsafe(32),
             # The real lists must never be asked about the lab's made-up addresses.
             "PENGUIN_RESOLVERS": f"{LOOPBACK}:{user_settings.lab_dns_port}",
+            **_lab_installation_env(user_settings, earlier),
         }
         if user_settings.policy_file in (None, lab_policy_file(user_settings.home)):
             values["PENGUIN_POLICY_FILE"] = str(lab_policy_file(user_settings.home))
@@ -115,6 +123,22 @@ def build_fleet_env(
         if "sweep_cron" not in user_settings.model_fields_set or user_settings.sweep_cron == every_minute:
             values["PENGUIN_SWEEP_CRON"] = every_minute
     return values
+
+
+def _lab_installation_env(user_settings: Settings, earlier: Mapping[str, str]) -> dict[str, str]:
+    """What installs nodes in the lab, whatever the user set for a real fleet: no lab's node is published elsewhere."""
+    return {
+        "PENGUIN_DNS_ZONE": FORWARD_ZONE,
+        "PENGUIN_DNS_SERVER": f"{LOOPBACK}:{user_settings.lab_dns_port}",
+        "PENGUIN_DNS_KEY_NAME": _DNS_KEY_NAME,
+        "PENGUIN_DNS_KEY_SECRET": earlier.get("PENGUIN_DNS_KEY_SECRET") or b64encode(secrets.token_bytes(32)).decode(),
+        "PENGUIN_DNS_KEY_ALGORITHM": "hmac-sha256",
+        "PENGUIN_GATEWAY_URL": f"http://{LOOPBACK}:{user_settings.gateway_port}",
+        "PENGUIN_INSTALLER_URL": f"http://{LOOPBACK}:{user_settings.lab_nodes_port}",
+        "PENGUIN_SINK_MAILBOX": _SINK_MAILBOX,
+        "PENGUIN_SINK_ROUTE": f"{LOOPBACK}:{user_settings.sink_port}",
+        "PENGUIN_SINK_HOST": LOOPBACK,
+    }
 
 
 def build_process_env(plan: FleetPlan, fleet_env: Mapping[str, str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ LAB_PORT_SETTINGS = {
     "PENGUIN_LAB_DNS_PORT": "lab_dns_port",
     "PENGUIN_LAB_NODES_PORT": "lab_nodes_port",
 }
-
+SINK_PORT_SETTINGS = {"PENGUIN_SINK_PORT": "sink_port"}
 
 # Not in the repository's file: `dagster definitions validate` reads that one too, with no database about.
 # The URL must be postgresql+psycopg2://; a bare postgresql:// means psycopg 3 to SQLAlchemy 2.1.
@@ -71,17 +71,13 @@ def list_programs(
     if is_embedded:
         programs.append(Program("postgres", (*own, "db", "keep"), priority=10, stop_seconds=90))
     if is_lab:
-        for name, verb, port, folder in (
-            ("lab-hostwind", "serve-hostwind", known.lab_hostwind_port, "hostwind"),
-            ("lab-dns", "serve-dns", known.lab_dns_port, "dns"),
-            ("lab-nodes", "serve-nodes", known.lab_nodes_port, "nodes"),
-        ):
-            command = (*own, "lab", verb, "--port", str(port), "--directory", str(known.home / "lab" / folder))
-            # The nodes speak to the gateway: they begin after it.
-            programs.append(Program(name, command, priority=60 if name == "lab-nodes" else 20, port=port))
+        programs += _lab_programs(known, own)
     # One process serves a lab; two keep both cores busy where thousands of nodes speak.
     gateway = (*own, "gateway", "serve", "--port", str(known.gateway_port), "--workers", "1" if is_lab else "2")
     programs.append(Program("gateway", gateway, priority=25, port=known.gateway_port))
+    if _has_sink(known, is_lab=is_lab):
+        sink = (*own, "sink", "serve", "--port", str(known.sink_port))
+        programs.append(Program("sink", sink, priority=25, port=known.sink_port))
     code_server = ("dagster", "api", "grpc", "-m", definitions_module, "--host", LOOPBACK)
     location = ("--port", str(known.code_server_port), "--location-name", CODE_LOCATION)
     webserver = ("dagster_webserver", "-h", LOOPBACK, "-p", str(known.ui_port), "-w", workspace)
@@ -100,7 +96,32 @@ def list_programs(
 def list_ports(known: Settings, *, is_lab: bool) -> dict[str, int]:
     """List the ports that must be free, by the settings that change them."""
     names = PORT_SETTINGS | (LAB_PORT_SETTINGS if is_lab else {})
+    if _has_sink(known, is_lab=is_lab):
+        names |= SINK_PORT_SETTINGS
     return {name: getattr(known, attribute) for name, attribute in names.items()}
+
+
+def _lab_programs(known: Settings, own: Sequence[str]) -> list[Program]:
+    options = {
+        "hostwind": ("--reverse-dns", f"{LOOPBACK}:{known.lab_dns_port}"),
+        "nodes": ("--sink", f"{LOOPBACK}:{known.sink_port}"),
+    }
+    programs = []
+    for name, port, priority in (
+        ("hostwind", known.lab_hostwind_port, 20),
+        ("dns", known.lab_dns_port, 20),
+        # The nodes speak to the gateway: they begin after it.
+        ("nodes", known.lab_nodes_port, 60),
+    ):
+        kept = ("--port", str(port), "--directory", str(known.home / "lab" / name))
+        command = (*own, "lab", f"serve-{name}", *kept, *options.get(name, ()))
+        programs.append(Program(f"lab-{name}", command, priority=priority, port=port))
+    return programs
+
+
+def _has_sink(known: Settings, *, is_lab: bool) -> bool:
+    """A real fleet may verify its nodes' mail elsewhere: it has a sink of its own where it was given a mailbox."""
+    return is_lab or known.sink_mailbox is not None
 
 
 def dagster_home(home: Path) -> Path:

@@ -21,7 +21,7 @@ class ScenarioFile:
 
     def keep(self, played: Mapping[str, Scenario]) -> None:
         """Write down what these play now, if it is news."""
-        after = self._scenarios | played
+        after = {**self._scenarios, **played}
         if after != self._scenarios:
             self._scenarios = after
             self._file.write_text(json.dumps(after))

@@ -1,6 +1,7 @@
 """Lab or real: what `up` decides, and what other terminals find in `fleet.env`."""
 
 import os
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,13 @@ import pytest
 from penguin_infra.cli.fleet_env import (
     build_fleet_env,
     build_process_env,
+    lab_policy_file,
     plan_fleet,
     read_fleet_env,
     write_fleet_env,
+    write_lab_policy,
 )
+from penguin_infra.policy_file import read_policy
 from penguin_infra.settings import Settings, SettingsError, read_settings
 
 EMBEDDED = (
@@ -57,6 +61,56 @@ def test_without_credentials_the_fleet_is_a_lab_that_another_terminal_finds(tmp_
 
 def test_an_earlier_lab_does_not_count_as_credentials_and_its_key_is_kept(tmp_path: Path) -> None:
     assert bring_up_a_lab(tmp_path) == bring_up_a_lab(tmp_path)
+
+
+def test_the_lab_tells_where_its_nodes_are_named_installed_and_verified(tmp_path: Path) -> None:
+    bring_up_a_lab(tmp_path)
+    found = read_settings()
+
+    assert (found.dns_zone, found.dns_server) == ("nodes.lab.test", "127.0.0.1:4269")
+    assert str(found.installer_url) == "http://127.0.0.1:4271/"
+    assert str(found.gateway_url) == "http://127.0.0.1:4270/"
+    assert (found.sink_mailbox, found.sink_route) == ("verify@sink.lab.test", "127.0.0.1:4272")
+    assert found.dns_key_secret is not None
+    assert len(b64decode(found.dns_key_secret.get_secret_value())) == 32
+
+
+def test_two_labs_have_two_keys(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    keys = {bring_up_a_lab(tmp_path / name)["PENGUIN_DNS_KEY_SECRET"] for name in ("one", "other")}
+    assert len(keys) == 2
+
+
+def test_what_the_user_set_for_a_real_fleet_does_not_reach_the_labs_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = {
+        "PENGUIN_DNS_ZONE": "nodes.example.org",
+        "PENGUIN_DNS_SERVER": "192.0.2.53:53",
+        "PENGUIN_DNS_KEY_NAME": "real",
+        "PENGUIN_DNS_KEY_SECRET": "cmVhbA==",
+        "PENGUIN_DNS_KEY_ALGORITHM": "hmac-sha512",
+        "PENGUIN_GATEWAY_URL": "https://gateway.example.org",
+        "PENGUIN_INSTALLER_URL": "https://installer.example.org",
+        "PENGUIN_SINK_MAILBOX": "verify@example.org",
+        "PENGUIN_SINK_ROUTE": "192.0.2.25:25",
+        "PENGUIN_SINK_HOST": "192.0.2.25",
+    }
+    for name, value in real.items():
+        monkeypatch.setenv(name, value)
+    plan = plan_fleet(user_settings(), {})
+    told = build_process_env(plan, build_fleet_env(plan, user_settings(), {}, EMBEDDED))
+
+    assert plan.is_lab
+    assert {name: told[name] for name in real if told[name] == real[name]} == {}
+
+
+def test_a_new_labs_policy_leaves_the_ports_alone_and_a_users_stays_his(tmp_path: Path) -> None:
+    assert read_policy(None).provisioning.scan_ports
+    write_lab_policy(tmp_path)
+    assert not read_policy(lab_policy_file(tmp_path)).provisioning.scan_ports
+    lab_policy_file(tmp_path).write_text("# mine\n")
+    write_lab_policy(tmp_path)
+    assert lab_policy_file(tmp_path).read_text() == "# mine\n"
 
 
 def test_a_shell_that_sourced_the_file_decides_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
