@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from penguin_infra_tests.hosts.apt_proxy import AptCache, FileMissing, MirrorFailed
@@ -81,7 +82,7 @@ def test_a_file_that_the_mirror_lacks_is_missing(cache: AptCache) -> None:
 
 def test_only_the_mirrors_are_passed_on(cache: AptCache, mirror: Mirrored) -> None:
     for address in (f"http://127.0.0.1:{mirror.server_port}/debian/pool/a.deb", "http://127.0.0.1/debian/../secret"):
-        with pytest.raises(MirrorFailed):
+        with pytest.raises(MirrorFailed, match="not of a mirror"):
             cache.fetch(address)
 
 
@@ -120,3 +121,5 @@ def test_an_interrupted_build_leaves_no_base_and_no_mount(hosts_ready: None, tmp
     assert build.wait(60) != 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("base-", "building-"))] == []
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+    builders = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not any(str(tmp_path) in argument for builder in builders for argument in builder)

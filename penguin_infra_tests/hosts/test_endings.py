@@ -106,7 +106,8 @@ def test_what_a_killed_process_left_is_found_and_taken_away(foreground: subproce
         assert time.monotonic() < deadline
 
     assert nspawn_of(name) == []
-    assert name not in {path.name for path in Path("/sys/class/net").iterdir()}
+    for kept in ("/sys/class/net", "/run/netns", "/run/systemd/nspawn/propagate"):
+        assert name not in {path.name for path in Path(kept).iterdir()}
     assert name not in clear_abandoned()
 
 
