@@ -14,6 +14,7 @@ from penguin_infra.cli import (
     lab_hostwind,
     lab_nodes,
     nodes,
+    sink,
 )
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.output import EXPECTED_ERRORS
@@ -43,4 +44,5 @@ app.command()(actions.thaw)
 app.command()(policy)
 app.add_typer(database.app, name="db")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(sink.app, name="sink")
 app.add_typer(lab, name="lab")
