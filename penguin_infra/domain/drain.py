@@ -58,7 +58,8 @@ class Queue:
         if self.oldest_seconds is not None:
             told += f", the oldest for {_span(timedelta(seconds=self.oldest_seconds))}"
         told += "".join(f"; {count} because: {reason}" for reason, count in self.delay_reasons)
-        return f"{'at least ' if self.is_truncated else ''}{self.waiting} mails wait ({told})"
+        mails = "1 mail waits" if self.waiting == 1 else f"{self.waiting} mails wait"
+        return f"{'at least ' if self.is_truncated else ''}{mails} ({told})"
 
     def as_evidence(self) -> Mapping[str, Any]:
         """The counts as the ledger keeps them."""

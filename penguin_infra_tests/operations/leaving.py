@@ -1,4 +1,4 @@
-"""One node's way out in tests: its runs, the clock that passes while they wait, and what its heartbeats tell meanwhile."""
+"""One node's way out in tests: its runs, the clock that passes while they wait, and what its heartbeats tell."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ NO_FLOOR = GuardrailLimits(smallest_rotation_share=0)
 
 @dataclass
 class Leaving:
-    """A world for one node that leaves. Each wait lets the clock, and the gateway's, go on, and then `meanwhile` happen."""
+    """A world for one node that leaves. Each wait lets both clocks go on, and then `meanwhile` happen."""
 
     engine: Engine
     provider: RestProvider
