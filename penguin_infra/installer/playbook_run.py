@@ -40,6 +40,7 @@ class PlaybookRun:
     access: SshAccess
     variables: Mapping[str, Any]
     timeout_seconds: float
+    project: Path = PROJECT
 
     def carry_out(self, say: Say) -> PlaybookStory:
         """Run it to its end.
@@ -50,7 +51,7 @@ class PlaybookRun:
         story = PlaybookStory()
         with (self.folder / "stderr").open("wb") as complaints:
             process = subprocess.Popen(
-                [sys.executable, "-P", str(_PROCESS), str(self.folder), str(PROJECT), self.playbook],
+                [sys.executable, "-P", str(_PROCESS), str(self.folder), str(self.project), self.playbook],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
@@ -86,7 +87,7 @@ class PlaybookRun:
             "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.defpath)),
             "HOME": str(self.folder),
             "LC_ALL": "C.UTF-8",
-            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "ANSIBLE_CONFIG": str(self.project / "ansible.cfg"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
