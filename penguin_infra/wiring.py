@@ -169,12 +169,15 @@ class Wiring:
     def provision_parts(self) -> ProvisionParts:
         """All that a provisioning needs beside the provider; raises `NotConfigured` with every setting that lacks."""
         from penguin_infra.dns_records.lookup import NameLookup  # noqa: PLC0415 - as above
-        from penguin_infra.dnsbl.resolvers import choose_resolvers  # noqa: PLC0415
+        from penguin_infra.dnsbl.resolvers import ResolverError, choose_resolvers  # noqa: PLC0415
         from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
         from penguin_infra.verification.outside import look_from_outside  # noqa: PLC0415
 
         known = self.settings
-        resolvers = choose_resolvers(known.resolvers)
+        try:
+            resolvers = choose_resolvers(known.resolvers)
+        except ResolverError as error:
+            raise NotConfigured(str(error)) from None
         zones = [blacklist.zone for blacklist in self.blacklists]
         needed = {
             "PENGUIN_DNS_ZONE and PENGUIN_DNS_SERVER": self.dns_publisher,

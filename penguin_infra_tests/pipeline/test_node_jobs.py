@@ -151,8 +151,8 @@ def test_the_next_attempt_goes_on_at_the_step_that_failed(
     second = run("provision", again, definitions, instance)
     assert second.success
     done = steps_of(fleet, node_id)
-    assert done[:2] == done_before[:2]
-    assert [row.run_id for row in done] == [first.run_id, first.run_id, second.run_id]
+    assert done[:-1] == done_before[:-1]
+    assert [row.run_id for row in done] == [first.run_id] * (len(STEPS) - 1) + [second.run_id]
 
 
 def provision_job() -> dg.JobDefinition:
@@ -194,3 +194,57 @@ def test_re_execution_goes_on_at_the_step_that_failed(
     assert status_of(fleet.engine, node_id) is NodeStatus.WARMING
     assert len(simulator.instances()) == 1
     assert ledger(fleet) == [("provision", "succeeded")]
+
+
+def test_each_steps_words_stand_in_its_own_log(
+    fleet: Wiring, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    request_node(fleet)
+    (request,) = ask(provision_sensor, fleet, instance)
+    result = run("provision", request, definitions, instance)
+    said: dict[str | None, list[str]] = {}
+    for entry in instance.all_logs(result.run_id):
+        if not entry.is_dagster_event:
+            said.setdefault(entry.step_key, []).append(entry.user_message)
+    assert said["admit_node"][-1] == "the node is warming"
+    assert any("dkim: well" in line for line in said["verify_delivery"])
+
+
+def test_what_is_not_configured_is_told_by_its_settings_and_no_instance_is_made(
+    fleet: Wiring, definitions: dg.Definitions, instance: dg.DagsterInstance, simulator: SimulatorProcess
+) -> None:
+    request_node(fleet)
+    for part in ("provision_parts", "dns_publisher", "installer"):
+        vars(fleet).pop(part)
+    (request,) = ask(provision_sensor, fleet, instance)
+    assert not run("provision", request, definitions, instance).success
+    (row,) = ledger_rows(fleet)
+    assert row.status == "failed"
+    for setting in ("PENGUIN_DNS_ZONE", "PENGUIN_SSH_KEY_FILE", "PENGUIN_GATEWAY_URL", "PENGUIN_SINK_MAILBOX"):
+        assert setting in row.outcome
+    assert simulator.instances() == []
+
+
+def test_a_run_that_was_cancelled_in_the_queue_ends_its_request(
+    fleet: Wiring, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    node_id = request_node(fleet)
+    (request,) = ask(provision_sensor, fleet, instance)
+    queued = instance.create_run_for_job(
+        definitions.resolve_job_def("provision"),
+        tags={**request.tags, "dagster/run_key": str(request.run_key)},
+        status=dg.DagsterRunStatus.NOT_STARTED,
+    )
+    instance.report_run_canceled(queued)
+    provision_sensor(dg.build_sensor_context(instance=instance, resources={"fleet": fleet}))
+    (row,) = ledger_rows(fleet)
+    assert (row.status, row.attempt) == ("failed", 1)
+    assert "cancelled before it began" in row.outcome
+    (request,) = ask(release_sensor, fleet, instance)
+    assert run("release", request, definitions, instance).success
+    assert status_of(fleet.engine, node_id) is NodeStatus.DECOMMISSIONED
+
+
+def ledger_rows(fleet: Wiring) -> list[AnyRow]:
+    with fleet.engine.connect() as connection:
+        return list(actions.list_actions(connection))

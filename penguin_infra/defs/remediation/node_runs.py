@@ -3,7 +3,7 @@
 All ops of such a job run in one process (the in-process executor), so they share one claim.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -29,10 +29,13 @@ class NodeRun:
 
     def __init__(self) -> None:
         self._work: NodeWork | None = None
+        self._say: Callable[[str], None] = _say_nothing
 
     @contextmanager
     def working(self, context: OpExecutionContext, fleet: Wiring) -> Iterator[NodeWork]:
         """Claim the action of this run's tag; what goes wrong inside becomes the op's failure, in plain words."""
+        # Each op's words stand in its own log.
+        self._say = context.log.info
         try:
             if self._work is None:
                 self._work = claim_node_work(
@@ -41,7 +44,7 @@ class NodeRun:
                     fleet_name=fleet.settings.fleet_name,
                     limits=fleet.policy.provisioning,
                     clock=fleet.clock,
-                    say=context.log.info,
+                    say=lambda text: self._say(text),
                     action_id=UUID(action_id_of(context)),
                     run_id=context.run_id,
                 )
@@ -63,6 +66,10 @@ class NodeRun:
         """Give the claim's lock back."""
         if self._work is not None:
             self._work.close()
+
+
+def _say_nothing(_text: str) -> None:
+    pass
 
 
 def _is_cancelled(context: OpExecutionContext) -> bool:
