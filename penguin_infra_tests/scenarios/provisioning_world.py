@@ -13,28 +13,38 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, text
 
+from penguin_infra.dns_records.publisher import DnsError
 from penguin_infra.domain.actions import ActionKind, PlannedAction, RetryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.domain.node import Node
+from penguin_infra.domain.policies.clear_leftovers import plan_clearances
 from penguin_infra.domain.policies.provision_requested import plan_provisions, plan_releases
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.hostwind.rest import RestProvider
-from penguin_infra.operations import provision_node
+from penguin_infra.installer.installer import InstallError
+from penguin_infra.operations import leave_node, provision_node
 from penguin_infra.operations.carry_out_batch import carry_out_batch
+from penguin_infra.operations.install_node import install_node
+from penguin_infra.operations.node_steps import StepError
 from penguin_infra.operations.node_work import ActionTaken, ProvisionLimits, claim_node_work
 from penguin_infra.operations.pause_node import pause_node
 from penguin_infra.operations.plan_actions import plan_actions
+from penguin_infra.operations.provision_parts import ProvisionParts
+from penguin_infra.operations.publish_names import publish_dns
 from penguin_infra.operations.recover_actions import recover_actions
-from penguin_infra.operations.release_node import release_node
+from penguin_infra.operations.release_node import close_request
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.operations.resume_node import resume_node
 from penguin_infra.operations.take_inventory import compare_inventory, refresh_listing
+from penguin_infra.operations.verify_delivery import verify_delivery
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes
 from penguin_infra.store.actions import Action
 from penguin_infra.store.database import RunLockLost
-from penguin_infra.store.requests import late_instances, requested_nodes
+from penguin_infra.store.requests import leftovers, requested_nodes
+from penguin_infra_tests.dns_process import DnsProcess
+from penguin_infra_tests.pretend_node import clear_zone
 from penguin_infra_tests.scenarios.deaths import LATENCY_SECONDS, FakeClock, Points, ProcessKilled
 from penguin_infra_tests.simulator_process import SimulatorProcess
 
@@ -42,10 +52,22 @@ FLEET = "random"
 
 _LIMITS = ProvisionLimits(address_timeout_minutes=2, retry=RetryLimits(max_attempts=2))
 
-_EXPECTED = (ActionTaken, provision_node.ProvisionError, ProviderError, RunLockLost, IllegalTransition, nodes.NodeError)
+_EXPECTED = (
+    ActionTaken,
+    StepError,
+    ProviderError,
+    DnsError,
+    InstallError,
+    RunLockLost,
+    IllegalTransition,
+    nodes.NodeError,
+)
 _PLANS: dict[ActionKind, Callable[[Connection], tuple[PlannedAction, ...]]] = {
     ActionKind.PROVISION: lambda connection: plan_provisions(requested_nodes(connection)),
-    ActionKind.RELEASE: lambda connection: plan_releases([*requested_nodes(connection), *late_instances(connection)]),
+    ActionKind.RELEASE: lambda connection: (
+        *plan_releases(requested_nodes(connection)),
+        *plan_clearances(leftovers(connection)),
+    ),
 }
 
 
@@ -57,6 +79,8 @@ class World:
     outside: Engine
     simulator: SimulatorProcess
     provider: RestProvider
+    parts: ProvisionParts
+    lab_dns: DnsProcess
     points: Points
     clock: FakeClock = field(default_factory=FakeClock)
     limits: ProvisionLimits = _LIMITS
@@ -198,6 +222,12 @@ class World:
         with self.outside.connect() as connection:
             return [(row.from_status, row.to_status) for row in nodes.transitions(connection, node_id)]
 
+    def known_records(self) -> set[tuple[str, str, str]]:
+        """What the registry says that it published, reverse names aside."""
+        query = text("SELECT name, rdtype, value FROM fleet.dns_records WHERE removed_at IS NULL AND rdtype <> 'PTR'")
+        with self.outside.connect() as connection:
+            return {(row.name, row.rdtype, row.value) for row in connection.execute(query)}
+
     def created_labels(self) -> list[str]:
         """The label of every instance that was ever paid for."""
         lines: Any = self.simulator.bill()["instances"]
@@ -213,6 +243,12 @@ class World:
             # As a replica, so that the triggers that guard history let it go.
             connection.execute(text("SET LOCAL session_replication_role = replica"))
             for table in (
+                "sink_messages",
+                "verification_findings",
+                "address_rejections",
+                "dns_records",
+                "agent_tokens",
+                "node_pulses",
                 "instance_drift",
                 "provider_instances",
                 "node_transitions",
@@ -224,6 +260,7 @@ class World:
                 connection.execute(text(f"DELETE FROM fleet.{table}"))
         for instance in self.simulator.instances():
             self.simulator.ask("DELETE", f"/instances/{instance['id']}").raise_for_status()
+        clear_zone(self.lab_dns)
 
     def _work_on(self, action: Action, run_id: str) -> None:
         work = claim_node_work(
@@ -238,10 +275,18 @@ class World:
         )
         try:
             if action.kind is ActionKind.RELEASE:
-                release_node(work)
+                leave_node.revoke_access(work)
+                leave_node.remove_records(work, self.parts.dns)
+                leave_node.destroy_instance(work)
+                close_request(work)
             else:
-                for step in (provision_node.request_instance, provision_node.await_address, provision_node.admit_node):
-                    step(work)
+                provision_node.request_instance(work, self.parts)
+                provision_node.await_address(work)
+                provision_node.screen_address(work, self.parts)
+                publish_dns(work, self.parts)
+                install_node(work, self.parts)
+                verify_delivery(work, self.parts)
+                provision_node.admit_node(work)
         except ProcessKilled:
             self.lose_lock()
             raise

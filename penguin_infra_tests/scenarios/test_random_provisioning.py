@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.lifecycle import TRANSITIONS
 from penguin_infra.domain.node import InstanceLabel, NodeStatus
+from penguin_infra_tests.pretend_node import zone_records
 from penguin_infra_tests.scenarios.provisioning_world import FLEET, World
 
 pytestmark = pytest.mark.xdist_group("provisioning")
@@ -73,10 +74,11 @@ PROMPT = st.builds(
     st.sampled_from([None, "POST", "GET", "DELETE"]),
 )
 FAULTS = st.integers(0, 7).flatmap(lambda number: LATE if number == 5 else PROMPT)
+POINTS = ("call", "commit", "publish", "install", "mail", "remove")
 KILLS = st.builds(
     trouble,
     st.just("kill"),
-    st.sampled_from(["before call", "after call", "before commit", "after commit"]),
+    st.sampled_from([f"{when} {what}" for what in POINTS for when in ("before", "after")]),
     st.integers(1, 10),
 )
 LOSSES = st.builds(
@@ -130,6 +132,12 @@ def test_whatever_happens_a_request_ends_with_one_instance_in_service_or_with_no
     live = {str(instance["label"]): instance["id"] for instance in world.simulator.instances()}
     serving = {label: n.provider_id for label, n in nodes.items() if n.status is not NodeStatus.DECOMMISSIONED}
     assert live == serving, "what is paid for is not what is in service"
+    published = zone_records(world.lab_dns)
+    assert published == world.known_records(), "a record is published that nobody wrote down, or the reverse"
+    names = {record[0] for record in published}
+    assert {name.removeprefix("penguin._domainkey.") for name in names} == {
+        f"{node.label}.nodes.lab.test" for node in nodes.values() if node.status is not NodeStatus.DECOMMISSIONED
+    }, "the names that are published are not those of the nodes in service"
     for node in nodes.values():
         event(f"ended {node.status}")
         history = world.statuses(node.node_id)
