@@ -18,17 +18,14 @@ from penguin_infra.domain.node_names import NamedRecord
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra.installer.installer import InstallError
-from penguin_infra.operations import leave_node, provision_node, reinstall_node
-from penguin_infra.operations.install_node import install_node
+from penguin_infra.operations import provision_node
 from penguin_infra.operations.node_steps import StepError
 from penguin_infra.operations.node_work import NodeWork, ProvisionLimits, claim_node_work
 from penguin_infra.operations.provision_parts import DirtyListing, ProvisionParts, Screening
-from penguin_infra.operations.publish_names import publish_dns
-from penguin_infra.operations.release_node import close_request
-from penguin_infra.operations.verify_delivery import verify_delivery
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes, published_names, steps
 from penguin_infra.store.tables import AnyRow
+from penguin_infra_tests import job_runs
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import NOW, plan
 from penguin_infra_tests.pretend_node import PretendInstaller, pretend_parts
@@ -122,13 +119,7 @@ class Making:
     def provision(self, node_id: UUID) -> None:
         """One whole run; what it raises is the caller's."""
         with self.working(node_id, ActionKind.PROVISION) as work:
-            provision_node.request_instance(work, self.parts)
-            provision_node.await_address(work)
-            provision_node.screen_address(work, self.parts)
-            publish_dns(work, self.parts)
-            install_node(work, self.parts)
-            verify_delivery(work, self.parts)
-            provision_node.admit_node(work)
+            job_runs.provision(work, self.parts)
 
     def provision_until_over(self, node_id: UUID) -> AnyRow:
         """As many runs as the ledger asks for; returns the action."""
@@ -141,19 +132,11 @@ class Making:
 
     def release(self, node_id: UUID) -> None:
         with self.working(node_id, ActionKind.RELEASE) as work:
-            leave_node.revoke_access(work)
-            leave_node.remove_records(work, self.parts.dns)
-            leave_node.destroy_instance(work)
-            close_request(work)
+            job_runs.release(work, self.parts)
 
     def reinstall(self, node_id: UUID) -> None:
         with self.working(node_id, ActionKind.REINSTALL) as work:
-            reinstall_node.begin_reinstall(work)
-            provision_node.await_address(work)
-            publish_dns(work, self.parts)
-            install_node(work, self.parts)
-            verify_delivery(work, self.parts)
-            reinstall_node.end_reinstall(work)
+            job_runs.reinstall(work, self.parts)
 
     def _screen(self, address: IPv4Address) -> Screening:
         zone = self.dirty.get(str(address))

@@ -23,26 +23,22 @@ from penguin_infra.domain.policies.provision_requested import plan_provisions, p
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra.installer.installer import InstallError
-from penguin_infra.operations import leave_node, provision_node
 from penguin_infra.operations.carry_out_batch import carry_out_batch
-from penguin_infra.operations.install_node import install_node
 from penguin_infra.operations.node_steps import StepError
 from penguin_infra.operations.node_work import ActionTaken, ProvisionLimits, claim_node_work
 from penguin_infra.operations.pause_node import pause_node
 from penguin_infra.operations.plan_actions import plan_actions
 from penguin_infra.operations.provision_parts import ProvisionParts
-from penguin_infra.operations.publish_names import publish_dns
 from penguin_infra.operations.recover_actions import recover_actions
-from penguin_infra.operations.release_node import close_request
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.operations.resume_node import resume_node
 from penguin_infra.operations.take_inventory import compare_inventory, refresh_listing
-from penguin_infra.operations.verify_delivery import verify_delivery
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes
 from penguin_infra.store.actions import Action
 from penguin_infra.store.database import RunLockLost
 from penguin_infra.store.requests import leftovers, requested_nodes
+from penguin_infra_tests import job_runs
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.pretend_node import clear_zone
 from penguin_infra_tests.scenarios.deaths import LATENCY_SECONDS, FakeClock, Points, ProcessKilled
@@ -274,19 +270,8 @@ class World:
             run_id=run_id,
         )
         try:
-            if action.kind is ActionKind.RELEASE:
-                leave_node.revoke_access(work)
-                leave_node.remove_records(work, self.parts.dns)
-                leave_node.destroy_instance(work)
-                close_request(work)
-            else:
-                provision_node.request_instance(work, self.parts)
-                provision_node.await_address(work)
-                provision_node.screen_address(work, self.parts)
-                publish_dns(work, self.parts)
-                install_node(work, self.parts)
-                verify_delivery(work, self.parts)
-                provision_node.admit_node(work)
+            run = job_runs.release if action.kind is ActionKind.RELEASE else job_runs.provision
+            run(work, self.parts)
         except ProcessKilled:
             self.lose_lock()
             raise
