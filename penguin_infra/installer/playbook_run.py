@@ -108,7 +108,8 @@ class PlaybookRun:
                     raise self._too_late(story)
                 if now - said_at >= _QUIET_SECONDS:
                     said_at = now
-                    say(f"{story.under_way}, for {now - begun_at:.0f} s now")
+                    seconds = now - begun_at
+                    say(story.under_way if seconds < _QUIET_SECONDS else f"{story.under_way}, for {seconds:.0f} s now")
                 if not selector.select(timeout=min(1.0, deadline - now)):
                     continue
                 chunk = os.read(process.stdout.fileno(), 65536)
