@@ -30,9 +30,9 @@ class NameLookup:
     def __repr__(self) -> str:
         return f"NameLookup({self._named})"
 
-    def reverse_names(self, ip: IPv4Address | IPv6Address) -> frozenset[str]:
+    def reverse_names(self, ip_address: IPv4Address | IPv6Address) -> frozenset[str]:
         """The names that an address claims: its PTR records, in lower case."""
-        return frozenset(name.lower() for name in self.values(ip.reverse_pointer, "PTR"))
+        return frozenset(name.lower() for name in self.values(ip_address.reverse_pointer, "PTR"))
 
     def addresses(self, name: str) -> frozenset[str]:
         """A name's IPv4 addresses."""

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from penguin_infra.domain.verification import NoAnswer
+
 RecordType = Literal["A", "TXT"]
 
 
@@ -26,7 +28,7 @@ class DnsError(Exception):
     """A name could not be published, removed or read."""
 
 
-class DnsUnavailable(DnsError):
+class DnsUnavailable(DnsError, NoAnswer):
     """The server did not answer, or not with an answer."""
 
 

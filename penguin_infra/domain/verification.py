@@ -47,6 +47,10 @@ class ReceivedMail:
     mail_from: str
 
 
+class NoAnswer(Exception):
+    """A question on which a result depends found nobody who answers it: nothing is known, for the time being."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuthenticationResult:
     """What a library says of SPF or DKIM: `result` in RFC 8601's words (`pass`, `fail`, `temperror`, ...)."""
@@ -98,12 +102,18 @@ def judge_mail(
             mail.tls_version or "in clear",
             "set `smtp_tls_security_level = may`: the sink offers STARTTLS and the node did not take it",
         ),
-        _finding(Check.SPF, spf.result == "pass", f"{spf.result}: {spf.detail}", f"see the TXT record at {hostname}"),
+        _finding(
+            Check.SPF,
+            spf.result == "pass",
+            f"{spf.result}: {spf.detail}",
+            f"{hostname} must hold one SPF record (TXT) that lets {ip_address} send, such as `v=spf1 a -all`",
+        ),
         _finding(
             Check.DKIM,
             dkim.result == "pass",
             f"{dkim.result}: {dkim.detail}",
-            f"see OpenDKIM on the node and the TXT record below _domainkey.{hostname}",
+            f"OpenDKIM on the node must sign as {hostname}, with the key that the TXT record below _domainkey.{hostname} "
+            "holds; its words are in the node's mail log",
         ),
     )
 
@@ -122,7 +132,7 @@ def judge_absence(waited_seconds: float, queued: int) -> Finding:
 
 def judge_reverse_name(names: Collection[str], addresses: Collection[str], *, ip: IPv4Address, host: str) -> Finding:
     """Forward-confirmed reverse DNS: the address's only name is the host's, and that name's only address is this."""
-    is_ok = set(names) == {host} and set(addresses) == {str(ip)}
+    is_ok = {name.lower() for name in names} == {host.lower()} and set(addresses) == {str(ip)}
     detail = f"{ip} → {', '.join(sorted(names)) or 'no name'}; {host} → {', '.join(sorted(addresses)) or 'no address'}"
     return _finding(
         Check.REVERSE_NAME, is_ok, detail, "set the reverse name at the provider, and the A record, to match"
