@@ -15,7 +15,7 @@ _REFUSALS = {
     "404": "No such thing",
     "405": "No such method here",
     "408": "The body did not come",
-    "409": "Taken already",
+    "409": "Taken already, or not possible as things are",
     "413": "The body is too large",
     "415": "Not this media type, or compressed",
     "422": "The request is wrong; the error names the field",

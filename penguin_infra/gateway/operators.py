@@ -1,35 +1,35 @@
 """What operators and other programs ask: nodes, the rotation, tokens, and complaints in ARF. By API key, by scope.
 
-What they do stands in `operations/`; these routes run in threads, apart from the agents' loop.
+What is asked of one node, and the ledger, is `node_routes.py`'s. What they do stands in `operations/`; these routes run
+in threads, apart from the agents' loop.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from penguin_infra.domain.complaint import NotFeedback
+from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.domain.node import Node, NodeStatus
-from penguin_infra.gateway.errors import ApiError, Unavailable, json_response, unauthorized
+from penguin_infra.domain.policies.leave_on_request import CannotLeave
+from penguin_infra.gateway.callers import Caller, caller_of
+from penguin_infra.gateway.errors import ApiError, Unavailable, json_response
+from penguin_infra.gateway.node_routes import add_action_routes, add_node_routes
 from penguin_infra.operations.answer_once import KeyReused, answer_once
-from penguin_infra.operations.issue_credentials import SCOPES, Scope, hash_secret, issue_agent_token
+from penguin_infra.operations.approve_action import ActionNotFound, NotProposed, NowRefused
+from penguin_infra.operations.carry_out_batch import CannotAct
+from penguin_infra.operations.issue_credentials import issue_agent_token
 from penguin_infra.operations.record_complaint import record_complaint
 from penguin_infra.operations.request_nodes import BadRequest, request_nodes
-from penguin_infra.store import credentials, nodes
-from penguin_infra.store.credentials import ApiKey
+from penguin_infra.store import nodes
 from penguin_infra.store.database import lock_labels
 from penguin_infra.wiring import Wiring
 
-_bearer = HTTPBearer(auto_error=False, description="An API key; `penguin-infra keys create` makes one.")
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 # A mail is bytes: OpenAPI has no other word for a body that is no JSON.
 _RAW_MAIL = {
     "requestBody": {
@@ -92,31 +92,23 @@ class ComplaintOut(BaseModel):
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, in a transaction that ends with the request."""
-
-    connection: Connection
-    key: ApiKey
-
-
 def build_router(fleet: Wiring) -> APIRouter:
     """The routes, on this fleet."""
     router = APIRouter(prefix="/api/v1")
 
     @router.get("/infrastructure/rotation", tags=["infrastructure"], response_model=RotationOut)
-    def get_rotation(caller: Annotated[Caller, _caller(fleet, "read")]) -> Response:
+    def get_rotation(caller: Annotated[Caller, caller_of(fleet, "read")]) -> Response:
         """Who may send now."""
         return json_response({"nodes": [_row(row._mapping) for row in nodes.rotation(caller.connection)]})
 
     @router.get("/infrastructure/nodes", tags=["infrastructure"], response_model=NodesOut)
-    def get_nodes(caller: Annotated[Caller, _caller(fleet, "read")]) -> Response:
+    def get_nodes(caller: Annotated[Caller, caller_of(fleet, "read")]) -> Response:
         """All nodes."""
         return json_response({"nodes": [_node(node) for node in nodes.list_nodes(caller.connection)]})
 
     @router.post("/infrastructure/nodes", tags=["infrastructure"], status_code=202, response_model=NodeOut)
     def post_node(
-        caller: Annotated[Caller, _caller(fleet, "operate")],
+        caller: Annotated[Caller, caller_of(fleet, "operate")],
         asked: NodeRequest,
         idempotency_key: Annotated[str | None, Header(pattern=Printable, max_length=200)] = None,
     ) -> Response:
@@ -139,7 +131,7 @@ def build_router(fleet: Wiring) -> APIRouter:
         tags=["infrastructure"], status_code=201, response_model=TokenOut,
     )  # fmt: skip
     def post_agent_token(
-        caller: Annotated[Caller, _caller(fleet, "admin")],
+        caller: Annotated[Caller, caller_of(fleet, "admin")],
         node_id: Annotated[UUID, Path(description="The node's id.")],
     ) -> Response:
         """Make a node's token; the former one ends in five minutes."""
@@ -148,13 +140,15 @@ def build_router(fleet: Wiring) -> APIRouter:
 
     @router.post("/feedback/arf", tags=["feedback"], response_model=ComplaintOut, openapi_extra=_RAW_MAIL)
     def post_complaint(
-        caller: Annotated[Caller, _caller(fleet, "operate")],
+        caller: Annotated[Caller, caller_of(fleet, "operate")],
         raw: Annotated[bytes, Depends(_raw_mail)],
     ) -> Response:
         """Take a complaint as the mail that a mailbox provider sent (RFC 5965), raw."""
         found = record_complaint(caller.connection, raw, fleet.clock.now())
         return json_response({"attribution": found.attribution, "is_new": found.is_new})
 
+    add_node_routes(router, fleet)
+    add_action_routes(router, fleet)
     return router
 
 
@@ -173,26 +167,10 @@ def _request_node(caller: Caller, asked: NodeRequest, now: datetime) -> dict[str
         region=asked.region,
         plan=asked.plan,
         label=asked.label,
-        requested_by=f"api:{caller.key.name}",
+        requested_by=caller.name,
         now=now,
     )
     return _node(node)
-
-
-def _caller(fleet: Wiring, scope: Scope) -> Any:
-    def authorized(bearer: Bearer) -> Iterator[Caller]:
-        if bearer is None:
-            raise unauthorized()
-        with fleet.engine.begin() as connection:
-            key = credentials.find_key(connection, hash_secret(bearer.credentials))
-            if key is None:
-                raise unauthorized()
-            if SCOPES.index(key.scope) < SCOPES.index(scope):
-                raise ApiError(403, "forbidden", f"this key may {key.scope}; this takes the scope {scope}")
-            yield Caller(connection, key)
-
-    # The transaction ends before the answer leaves: nothing is told that was not committed.
-    return Depends(authorized, scope="function")
 
 
 # What an operation's error means to its caller: status, code, and the field where it is always the same.
@@ -201,6 +179,12 @@ _MEANINGS: dict[type[Exception], tuple[int, str, str | None]] = {
     nodes.LabelTaken: (409, "conflict", "label"),
     nodes.NodeNotFound: (404, "not_found", None),
     NotFeedback: (422, "invalid", None),
+    IllegalTransition: (409, "conflict", None),
+    CannotAct: (409, "conflict", None),
+    CannotLeave: (409, "conflict", None),
+    ActionNotFound: (404, "not_found", None),
+    NotProposed: (409, "conflict", None),
+    NowRefused: (409, "refused", None),
     KeyReused: (422, "idempotency_key_reused", None),
 }
 REFUSALS: tuple[type[Exception], ...] = (ApiError, OperationalError, PoolTimeout, *_MEANINGS)
