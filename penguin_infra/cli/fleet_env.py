@@ -29,7 +29,7 @@ clean_span_seconds = 60
 
 [provisioning]
 # The lab's instances boot in seconds.
-poll_seconds = 2
+poll_seconds = 1
 # The nodes' addresses are this machine's own: every port that anything here listens on would count as open on a node.
 scan_ports = false
 """

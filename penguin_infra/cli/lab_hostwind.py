@@ -44,7 +44,7 @@ def serve_hostwind_command(
         str | None, typer.Option(help="address:port of the DNS server that takes reverse names; without it, none.")
     ] = None,
     reverse_zone: Annotated[str, typer.Option(help="The zone that holds them.")] = REVERSE_ZONE,
-    reverse_dns_delay: Annotated[float, typer.Option(min=0, help="Seconds until a reverse name is published.")] = 1,
+    reverse_dns_delay: Annotated[float, typer.Option(min=0, help="Seconds until a reverse name is published.")] = 0.5,
 ) -> None:
     """Serve the simulated Hostwind in the foreground; `penguin-infra up` does this for you.
 

@@ -1,6 +1,7 @@
 """A real fleet's processes for tests: code server and daemon as `penguin-infra up` starts them, and their runs.
 
-They are found and ended by a mark in their environment, so that an orphaned run is never left behind.
+With a lab, what a node is made with runs beside them: name server, gateway, sink, and the nodes with their installer.
+All are found and ended by a mark in their environment, so that an orphaned run is never left behind.
 """
 
 import os
@@ -17,21 +18,25 @@ from uuid import UUID, uuid4
 import psutil
 from sqlalchemy import Engine, text
 
-from penguin_infra.cli.fleet_env import dagster_url
+from penguin_infra.cli.fleet_env import FleetPlan, build_fleet_env, dagster_url
 from penguin_infra.cli.programs import DEFINITIONS_MODULE, dagster_home, list_programs, write_dagster_files
 from penguin_infra.domain.node import Node, NodeStatus
+from penguin_infra.operations.issue_credentials import adopt_api_key
 from penguin_infra.operations.request_nodes import request_nodes
 from penguin_infra.settings import Settings
 from penguin_infra.store import nodes
 from penguin_infra.wiring import SystemClock
-from penguin_infra_tests.simulator_process import SimulatorProcess, free_port
+from penguin_infra_tests.simulator_process import KEY, SECRET, SimulatorProcess, free_port
 
 MARK = "PENGUIN_TEST_FLEET"
 CODE_SERVER, DAEMON = "code-server", "daemon"
+LAB = ("lab-dns", "gateway", "sink", "lab-nodes")
 # A busy machine may take its time; only a fleet that hangs takes this long.
 PATIENCE_SECONDS = 120.0
 
-_POLICY = "[provisioning]\npoll_seconds = 0.5\n"
+_PORTS = ("code_server_port", "gateway_port", "lab_nodes_port", "sink_port", "lab_dns_port")
+# Every port of this machine is open on a lab node's address.
+_POLICY = "[provisioning]\npoll_seconds = 0.5\nscan_ports = false\n"
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
@@ -45,20 +50,29 @@ def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SEC
 
 @dataclass
 class FleetProcesses:
-    """The processes of one home; `engine` is the test's own view of the fleet's database."""
+    """The processes of one home; `engine` is the test's own view of the fleet's database.
+
+    `lab_dns_port`: where the lab's name server is to be, the one to which the simulator publishes reverse names
+    (`reverse_dns_options`). Without it there is no lab beside the simulator, and no node can be made.
+    """
 
     home: Path
     engine: Engine
     simulator: SimulatorProcess
     dagster_database_url: str
+    lab_dns_port: int | None = None
     definitions_module: str = DEFINITIONS_MODULE
     mark: str = field(default_factory=lambda: uuid4().hex)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _settings: Settings = field(init=False)
+    _told: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.home.mkdir()
-        self._settings = Settings(_env_file=None, home=self.home, code_server_port=free_port())
+        ports: dict[str, Any] = {name: free_port() for name in _PORTS}
+        ports["lab_dns_port"] = self.lab_dns_port or ports["lab_dns_port"]
+        self._settings = Settings(_env_file=None, home=self.home, **ports)
+        self._told = self._tell()
         (self.home / "policy.toml").write_text(_POLICY)
         write_dagster_files(self._settings)
 
@@ -68,17 +82,12 @@ class FleetProcesses:
         path.write_text("storage:" + path.read_text().partition("\nstorage:")[2])
 
     def start(self, name: str) -> None:
-        """Start the code server or the daemon, as supervisord does."""
-        programs = list_programs(
-            self._settings, is_lab=False, is_embedded=False, definitions_module=self.definitions_module
-        )
-        (program,) = [one for one in programs if one.name == name]
-        with (self.home / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                program.command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        if name == CODE_SERVER:
-            until("the code server serves", self._is_code_server_open)
+        """Start the code server or the daemon, as supervisord does, and before them the lab where it is not up."""
+        if self.lab_dns_port is not None:
+            for each in LAB:
+                if each not in self._processes:
+                    self._start(each)
+        self._start(name)
 
     def kill(self, name: str) -> None:
         """As `kill -9` does: what it had started lives on."""
@@ -161,28 +170,59 @@ class FleetProcesses:
         with self.engine.connect() as connection:
             return connection.scalar(query, parameters)
 
-    def _is_code_server_open(self) -> bool:
-        assert self._processes[CODE_SERVER].poll() is None, (self.home / f"{CODE_SERVER}.log").read_text()
+    def _start(self, name: str) -> None:
+        programs = list_programs(
+            self._settings, is_lab=True, is_embedded=False, definitions_module=self.definitions_module
+        )
+        (program,) = [one for one in programs if one.name == name]
+        with (self.home / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                program.command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if program.port is not None:
+            until(f"{name} serves", lambda: self._is_open(name, program.port))
+
+    def _is_open(self, name: str, port: int | None) -> bool:
+        assert self._processes[name].poll() is None, (self.home / f"{name}.log").read_text()
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._settings.code_server_port)) == 0
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def _tell(self) -> dict[str, str]:
+        """What `up` tells a fleet's processes, with this test's own database and simulator."""
+        url = self.engine.url.render_as_string(hide_password=False)
+        plan = FleetPlan(is_lab=self.lab_dns_port is not None, user_database_url=url, user_dagster_url=None)
+        told = build_fleet_env(plan, self._settings, {"HOSTWIND_API_KEY": KEY, "HOSTWIND_API_SECRET": SECRET}, None)
+        if key := told.get("PENGUIN_LAB_API_KEY"):
+            with self.engine.begin() as connection:
+                adopt_api_key(connection, name="lab", key=key, scope="admin", now=SystemClock().now())
+        return told
 
     def _environment(self) -> dict[str, str]:
         foreign = ("PENGUIN_", "HOSTWIND_", "DAGSTER_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        ports = {f"PENGUIN_{name.upper()}": str(getattr(self._settings, name)) for name in _PORTS}
         return {
             **kept,
+            # No blacklist is asked from here, unless a lab has its own.
+            "PENGUIN_RESOLVERS": "127.0.0.1:9",
+            **self._told,
+            **ports,
             **self.simulator.environment,
             "PENGUIN_HOME": str(self.home),
             "DAGSTER_HOME": str(dagster_home(self.home)),
             "PENGUIN_DATABASE_URL": self.engine.url.render_as_string(hide_password=False),
             "PENGUIN_DAGSTER_DATABASE_URL": dagster_url(self.dagster_database_url),
             "PENGUIN_POLICY_FILE": str(self.home / "policy.toml"),
-            # No blacklist is asked from here.
+            # Nobody is swept here.
             "PENGUIN_SWEEP_CRON": "0 0 29 2 *",
-            "PENGUIN_RESOLVERS": "127.0.0.1:9",
             "HOSTWIND_REQUESTS_PER_SECOND": "50",
             MARK: self.mark,
         }
+
+
+def reverse_dns_options(lab_dns_port: int) -> list[str]:
+    """With which a simulator publishes reverse names in the lab, at once."""
+    return ["--reverse-dns", f"127.0.0.1:{lab_dns_port}", "--reverse-dns-delay", "0"]
 
 
 @contextmanager
