@@ -112,8 +112,8 @@ def judge_mail(
             Check.DKIM,
             dkim.result == "pass",
             f"{dkim.result}: {dkim.detail}",
-            f"OpenDKIM on the node must sign as {hostname}, with the key that the TXT record below _domainkey.{hostname} "
-            "holds; its words are in the node's mail log",
+            f"OpenDKIM on the node must sign as {hostname} with the key in the TXT record below _domainkey.{hostname}; "
+            "its words are in the node's mail log",
         ),
     )
 

@@ -170,4 +170,6 @@ def _word_for(error: Exception) -> str:
 
 
 def _result(result: str, detail: str) -> AuthenticationResult:
-    return AuthenticationResult(result, detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}...")
+    # Pieces of the mail and of others' records are in it; it is stored and shown.
+    shown = "".join(character if character.isprintable() else "?" for character in detail[:_LONGEST_DETAIL])
+    return AuthenticationResult(result, shown if len(detail) <= _LONGEST_DETAIL else f"{shown}...")

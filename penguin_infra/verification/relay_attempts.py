@@ -50,7 +50,7 @@ async def try_to_relay(ip: IPv4Address, *, port: int, probe_domain: str, timeout
                 writer.transport.abort()
     except TimeoutError:
         return RelayView(False, _told(refusals, f"port {port} does not answer in {timeout_seconds:g} s"))
-    except (OSError, EOFError, ValueError, _NoSmtp) as error:
+    except (OSError, EOFError, asyncio.LimitOverrunError, _NoSmtp) as error:
         return RelayView(False, _told(refusals, f"port {port} takes no mail ({error or type(error).__name__})"))
     return RelayView(False, _told(refusals, "every way was refused"))
 
@@ -61,9 +61,8 @@ class _Session:
         self._writer = writer
 
     async def greet(self, name: str) -> None:
-        for reply in (await self._read(), await self._say(f"EHLO {name}")):
-            if not reply.startswith("2"):
-                raise _NoSmtp(reply)
+        _demand_welcome(await self._read())
+        _demand_welcome(await self._say(f"EHLO {name}"))
 
     async def ask_for(self, sender: str, recipient: str) -> str:
         await self._say("RSET")
@@ -82,8 +81,13 @@ class _Session:
             if not line[:3].isdigit():
                 raise _NoSmtp(f"{line[:40]!r} is no SMTP")
             if line[3:4] != "-":
-                return line[:200]
+                return "".join(character if character.isprintable() else "?" for character in line[:200])
         raise _NoSmtp("a reply without an end")
+
+
+def _demand_welcome(reply: str) -> None:
+    if not reply.startswith("2"):
+        raise _NoSmtp(reply)
 
 
 def _attempts(ip: IPv4Address, probe: str) -> Iterator[tuple[str, str, str]]:
