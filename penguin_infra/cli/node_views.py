@@ -11,7 +11,17 @@ from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import alerts, health, listings, nodes, published_names, rejections, steps, verifications
+from penguin_infra.store import (
+    alerts,
+    drains,
+    health,
+    listings,
+    nodes,
+    published_names,
+    rejections,
+    steps,
+    verifications,
+)
 from penguin_infra.store.health import NodeHealth
 from penguin_infra.store.tables import AnyRow
 
@@ -58,6 +68,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
     with transaction(fleet) as connection:
         node = nodes.find_node(connection, name)
         is_sending = any(row.node_id == node.node_id for row in nodes.rotation(connection))
+        drains_until = drains.drain_until(connection, node.node_id)
         known = next(iter(health.node_health(connection, node.node_id)), None)
         tables = {
             "alerts": [dict(row._mapping) for row in alerts.list_alerts(connection, node_id=node.node_id)],
@@ -73,7 +84,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
             "health_changes": [dict(row._mapping) for row in health.health_events(connection, node.node_id)],
             "transitions": [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)],
         }
-    facts = asdict(node) | {"is_sending": is_sending} | _health(known)
+    facts = asdict(node) | {"is_sending": is_sending, "drains_until": drains_until} | _health(known)
     if as_json:
         print_json(facts | tables)
         return

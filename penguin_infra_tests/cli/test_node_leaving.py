@@ -165,12 +165,14 @@ def test_a_policys_drain_beyond_the_bounds_is_told(
     assert "drain_minutes: 600 is not between 0 (at once) and 240" in failure(run("nodes", "maintain", "node-001"))
 
 
-def test_a_drain_is_called_off(engine: Engine, run: Run) -> None:
+def test_a_drain_is_shown_and_called_off(engine: Engine, run: Run, run_json: RunJson) -> None:
     node_id, *_ = add_nodes(engine, 3)
     plan(engine, [node_id], ActionKind.MAINTENANCE)
     with engine.begin() as connection:
         drains.begin_drain(connection, node_id, datetime.now(UTC) + timedelta(minutes=30))
     assert node_id not in rotation(engine)
+    shown = run_json("nodes", "show", "node-001")
+    assert (shown["is_sending"], bool(shown["drains_until"])) == (False, True)
     done = run("nodes", "undrain", "node-001", "--reason", "wrong [node]")
     assert done.stdout == "maintenance of node-001 is called off; it stays warming.\n"
     assert node_id in rotation(engine)
