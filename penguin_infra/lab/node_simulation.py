@@ -53,11 +53,6 @@ class SimulatedNode:
         """How many mails wait, real ones and pretended ones."""
         return self.mail.queue + self.postbox.count()
 
-    @property
-    def lets_mail_out(self) -> bool:
-        """Whether its mail server runs and its transport is not held."""
-        return not (self.is_held or self.mood.is_mta_down)
-
     def reboot(self) -> None:
         """Come up afresh: what was stuck is not any more."""
         self._boot_id = str(uuid4())

@@ -26,14 +26,6 @@ class Registered:
     hostname: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Whose an instance is, by the end of its label, and where it is."""
-
-    token: str
-    ip_address: str
-
-
 class Surroundings:
     """The gateway and the provider. `api_key` is an operator's; nodes' own tokens are not known here."""
 
@@ -56,20 +48,17 @@ class Surroundings:
         names = Registered.__dataclass_fields__
         return {node["node_id"]: Registered(**{name: node[name] for name in names}) for node in answer["nodes"]}
 
-    def machines(self) -> dict[Machine, int]:
-        """The provider's instances that have an address, with how often each was rebooted."""
-        found: dict[Machine, int] = {}
+    def machines(self) -> dict[str, int]:
+        """The provider's instances by the end of their label, which tells whose each is, and how often it rebooted."""
+        found: dict[str, int] = {}
         page: int | None = 1
         while page:
             answer = self._provider.get("/instances", params={"page": page, "per_page": 100}).raise_for_status().json()
             for instance in answer["instances"]:
-                if instance["ip"] is None:
-                    continue
                 inside = self._provider.get(f"/lab/instances/{instance['id']}")
                 if inside.status_code == httpx.codes.NOT_FOUND:
                     continue  # deleted since the list was made
-                machine = Machine(instance["label"].rpartition("-")[2], instance["ip"])
-                found[machine] = int(inside.raise_for_status().json()["reboots"])
+                found[instance["label"].rpartition("-")[2]] = int(inside.raise_for_status().json()["reboots"])
             page = answer["next_page"]
         return found
 

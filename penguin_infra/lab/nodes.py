@@ -21,7 +21,7 @@ from penguin_infra.lab.host_orders import HostOrder, MailOrder, UnknownLabNode
 from penguin_infra.lab.lab_node import LabNode, installed_order, token_file, write_installation
 from penguin_infra.lab.node_keys import NodeKeys, read_keys
 from penguin_infra.lab.node_moods import Scenario
-from penguin_infra.lab.node_surroundings import Machine, Registered, Surroundings
+from penguin_infra.lab.node_surroundings import Registered, Surroundings
 from penguin_infra.lab.scenario_file import ScenarioFile
 
 logger = logging.getLogger(__name__)
@@ -180,9 +180,9 @@ class LabNodes:
             # An agent's restart of the mail server ends a scenario too.
             self._keep_scenarios()
 
-    def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[Machine, int]) -> None:
+    def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[str, int]) -> None:
         known = registered.get(node.order.node_id)
-        reboots = machines.get(Machine(node.order.node_id.replace("-", "")[:8], node.order.ip_address))
+        reboots = machines.get(node.order.node_id.replace("-", "")[:8])
         is_decommissioned = known is not None and known.status == "decommissioned"
         node.is_present = known is not None and not is_decommissioned and reboots is not None
         node.is_in_service = node.is_present and known is not None and known.status in _IN_SERVICE

@@ -1,4 +1,4 @@
-"""A lab node's real mail: signed, over real SMTP from its own address, held and kept as a node's queue is."""
+"""A lab node's real mail: signed, over real SMTP from its own address, kept as a node's queue is."""
 
 import email
 from email import policy
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import dkim
 
-from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra_tests.contract.nodes.conftest import Lab, LabHost
 from penguin_infra_tests.mail_catcher import CaughtMail, MailCatcher, catching_mail
@@ -95,19 +94,15 @@ def test_a_mail_waits_for_a_server_that_is_away_also_over_a_restart(lab: Lab, tm
     until("the gateway is told", lambda: lab.scalar(DEFERRED, host) == 0)
 
 
-def test_a_held_transport_holds_it_and_a_released_one_lets_it_go(lab: Lab, tmp_path: Path) -> None:
-    held, free = lab.installed(NodeStatus.PAUSED), lab.installed()
+def test_a_held_node_lets_its_verification_mail_out(lab: Lab, tmp_path: Path) -> None:
+    # As it is before it is admitted, and while it is paused.
+    held = lab.installed(NodeStatus.PROVISIONING)
     await_transport(lab, held, "held")
     with catching_mail(lab.sink_port, tmp_path) as catcher:
         post(lab, held, "held-1")
-        # Queues are seen to one after another: two of the other's have come only after a look at the held one.
-        for correlation_id in ("free-1", "free-2"):
-            post(lab, free, correlation_id)
-            await_mail(catcher, correlation_id)
-        assert find(catcher, "held-1") is None
-        assert lab.nodes.queued(held.label) >= 1
-        lab.happen(held, NodeEvent.RETURNED_TO_WARMING)
         await_mail(catcher, "held-1")
+    until("the queue is empty", lambda: lab.nodes.queued(held.label) == 0)
+    assert lab.nodes.nodes()[held.label]["transport"] == "held"
 
 
 def test_a_hold_outlives_the_process(lab: Lab, tmp_path: Path) -> None:
