@@ -81,6 +81,8 @@ class Host:
 
     def start(self) -> None:
         """Boot, and wait until SSH answers. Raises HostFailed, with everything cleared away."""
+        if self.is_running:
+            raise HostFailed(f"{self.name} is running already: reboot or reset it")
         try:
             is_new = not self.disk.upper.exists()
             self.disk.mount()
@@ -88,7 +90,7 @@ class Host:
                 self._make_individual()
             self.machine.switch_on()
             self.proxy.listen(str(self.gateway), APT_PROXY_PORT)
-            self._await_boot(other_than=None)
+            self._await_boot()
         except BaseException:
             self.stop()
             raise
@@ -120,10 +122,15 @@ class Host:
         self.start()
 
     def reboot(self) -> None:
-        """Reboot from within, and wait until the host answers under another boot id: by SSH unless it is cut off."""
-        before = self.boot_id()
+        """Reboot from within, and wait until the host answers again: by SSH unless it is cut off."""
+        before = self.machine.boots
         self.run_inside("systemctl reboot", check=False)
-        self._await_boot(other_than=before)
+        deadline = time.monotonic() + self.longest_boot_seconds
+        while self.machine.boots == before:
+            if time.monotonic() > deadline:
+                raise HostFailed(f"{self.name} was told to reboot, and did not: {self.machine.console_tail()}")
+            time.sleep(0.02)
+        self._await_boot()
 
     def boot_id(self) -> str:
         """Changes with each boot; asked from inside, so it works without a network."""
@@ -148,10 +155,15 @@ class Host:
         return self._finish(self.ssh.command(command), command, check=check, timeout=timeout)
 
     def run_inside(self, command: str, *, check: bool = True, timeout: float = 60) -> str:
-        """The same without SSH or network. Raises CommandFailed."""
+        """The same without SSH or network. Raises CommandFailed.
+
+        Not while the host shuts down: it would wait for the command, and never hear that it ended.
+        """
         entered = ["nsenter", "--target", str(self.machine.leader()), "--mount", "--uts", "--ipc", "--net", "--pid"]
         clean = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
-        shell = [*entered, "--root", "--wd", "--", *clean, "sh", "-c", command]
+        # nsenter's own fork stops itself with a child that a shutdown stops, and would hold up the shutdown for ever.
+        waiting = ["sh", "-c", '"$@"; exit $?', "wait", "sh", "-c", command]
+        shell = [*entered, "--root", "--wd", "--no-fork", "--", *clean, *waiting]
         return self._finish(shell, command, check=check, timeout=timeout)
 
     def run_in_network(self, argv: list[str], *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -183,15 +195,16 @@ class Host:
         make_key(key, comment=self.name)
         self.trust_host_key()
 
-    def _await_boot(self, *, other_than: str | None) -> None:
+    def _await_boot(self) -> None:
         ask = self.run_inside if self.network.is_cut else self.run
         deadline = time.monotonic() + self.longest_boot_seconds
         while time.monotonic() < deadline and self.is_running:
             try:
-                if ask("cat /proc/sys/kernel/random/boot_id", timeout=10).strip() != other_than:
-                    return
+                ask("true", timeout=10)
             except RuntimeError:  # not yet, or no process 1 at this moment
                 time.sleep(0.05)
+            else:
+                return
         raise HostFailed(f"{self.name} did not answer SSH on {self.address}: {self.machine.console_tail()}")
 
     def _finish(self, argv: list[str], command: str, *, check: bool, timeout: float) -> str:

@@ -33,6 +33,7 @@ class Machine:
     namespace: Path
     console: Path
     before_boot: Callable[[], None] = field(repr=False)
+    boots: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _watcher: threading.Thread | None = None
     _is_wanted: bool = False
@@ -59,10 +60,11 @@ class Machine:
     def leader(self) -> int:
         """The process that is number 1 inside. Raises RuntimeError while there is none."""
         supervisor = self._process
-        if supervisor is not None and supervisor.poll() is None:
-            for child in psutil.Process(supervisor.pid).children(recursive=True):
-                if _number_inside(child.pid) == 1:
-                    return child.pid
+        if supervisor is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(supervisor.pid).children(recursive=True):
+                    if _number_inside(child.pid) == 1:
+                        return child.pid
         raise RuntimeError(f"{self.name} is not running; its console said: {self.console_tail()}")
 
     def console_tail(self) -> str:
@@ -97,6 +99,7 @@ class Machine:
                 stderr=console,
                 start_new_session=True,
             )
+        self.boots += 1
 
     def _boot_again_on_reboot(self) -> None:
         while self._process is not None and self._process.wait() == REBOOT_CODE:

@@ -38,6 +38,11 @@ def nspawn_of(name: str) -> list[psutil.Process]:
     return [process for process in found if f"--machine={name}" in (process.info["cmdline"] or [])]
 
 
+def run_clear() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "penguin_infra_tests.hosts", "--clear"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_nothing_is_left_of_a_stopped_host(bare_host: Host) -> None:
     assert traces_of(bare_host)
 
@@ -45,6 +50,13 @@ def test_nothing_is_left_of_a_stopped_host(bare_host: Host) -> None:
 
     assert traces_of(bare_host) == []
     bare_host.stop()
+
+
+def test_a_running_host_is_not_started_twice(bare_host: Host) -> None:
+    with pytest.raises(HostFailed, match="running already"):
+        bare_host.start()
+
+    assert bare_host.run("echo unharmed").strip() == "unharmed"
 
 
 def test_a_released_host_leaves_no_disk_either(host_pool: HostPool) -> None:
@@ -102,8 +114,10 @@ def test_what_a_killed_process_left_is_found_and_taken_away(foreground: subproce
 
     # A pool in another worker may find it first, and is then at it.
     deadline = time.monotonic() + 30
-    while name not in clear_abandoned() and nspawn_of(name):
+    while name not in (cleared := run_clear()).stderr and nspawn_of(name):
         assert time.monotonic() < deadline
+
+    assert cleared.returncode == (1 if cleared.stderr else 0)
 
     assert nspawn_of(name) == []
     for kept in ("/sys/class/net", "/run/netns", "/run/systemd/nspawn/propagate"):
