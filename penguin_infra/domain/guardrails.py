@@ -170,11 +170,11 @@ def floor_breach(node_id: UUID, kind: ActionKind, facts: LedgerFacts, limits: Gu
 
 def _with_one_more(facts: LedgerFacts, action: PlannedAction, *, is_proposal: bool) -> LedgerFacts:
     key = (action.node_id, action.kind)
-    facts = replace(facts, open_actions=facts.open_actions | {key})
     if is_proposal:
-        return facts
+        return replace(facts, open_actions=facts.open_actions | {key})
     return replace(
         facts,
+        open_actions=facts.open_actions | {key},
         under_way=facts.under_way | {key},
         disruptions_last_hour=facts.disruptions_last_hour + (action.kind in DISRUPTIVE_KINDS),
     )

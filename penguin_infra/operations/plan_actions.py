@@ -49,7 +49,8 @@ def plan_actions_within(
     wanted = tuple(read_wanted(connection))
     if not wanted:
         return Plan((), (), (), 0)
-    decision = judge(wanted, read_ledger_facts(connection, now, limits), limits, now)
+    facts = read_ledger_facts(connection, now, limits, kinds={action.kind for action in wanted})
+    decision = judge(wanted, facts, limits, now)
     action_ids = ledger.insert_planned(connection, decision.allowed, now)
     proposed_ids = ledger.insert_proposed(connection, decision.proposed, now)
     # That a policy goes on wanting what is under way is no event: recorded, it would double every action.

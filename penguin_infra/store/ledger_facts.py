@@ -3,6 +3,7 @@
 What they make of it is `domain/guardrails.py`'s.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,14 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from penguin_infra.domain.actions import DISRUPTIVE_KINDS, OPEN_STATUSES, UNDER_WAY, ActionKind, ActionStatus
+from penguin_infra.domain.actions import (
+    DISRUPTIVE_KINDS,
+    LEAVING_KINDS,
+    OPEN_STATUSES,
+    UNDER_WAY,
+    ActionKind,
+    ActionStatus,
+)
 from penguin_infra.domain.guardrails import GuardrailLimits, LedgerFacts, NodeAndKind, Rejection
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store.switches import frozen_by
@@ -29,8 +37,17 @@ def plan_lock(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.node_actions'))"))
 
 
-def read_ledger_facts(connection: Connection, now: datetime, limits: GuardrailLimits) -> LedgerFacts:
-    """Read them in the planning transaction, which the caller holds alone (`plan_lock`)."""
+def read_ledger_facts(
+    connection: Connection,
+    now: datetime,
+    limits: GuardrailLimits,
+    *,
+    kinds: Collection[ActionKind] = frozenset(ActionKind),
+) -> LedgerFacts:
+    """Read them in the planning transaction, which the caller holds alone (`plan_lock`).
+
+    `kinds`: what is to be judged. Only who leaves needs the rotation, which takes its time in a large fleet.
+    """
     fleet_size = connection.scalar(
         select(func.count()).select_from(sending_nodes).where(sending_nodes.c.status.in_(_IN_SERVICE))
     )
@@ -54,8 +71,12 @@ def read_ledger_facts(connection: Connection, now: datetime, limits: GuardrailLi
         failed_at={_key(row): row.at for row in failed_rows},
         rejected=_rejected(connection, now - timedelta(hours=limits.rejection_rest_hours)),
         frozen_by=frozen_by(connection),
-        rotation=frozenset[UUID](connection.scalars(select(sending_rotation.c.node_id))),
+        rotation=frozenset() if LEAVING_KINDS.isdisjoint(kinds) else _rotation(connection),
     )
+
+
+def _rotation(connection: Connection) -> frozenset[UUID]:
+    return frozenset(connection.scalars(select(sending_rotation.c.node_id)))
 
 
 def _rejected(connection: Connection, since: datetime) -> dict[NodeAndKind, Rejection]:
