@@ -61,26 +61,30 @@ class _Habits:
         self._taken = re.compile(taken)
         self._log = log
 
-    def _note(self, line: str) -> None:
+    def note(self, line: str) -> None:
         with self._log.open("a") as log:
             log.write(f"{line}\n")
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
-        self._note(f"RCPT {address} from {envelope.mail_from}")
+        self.note(f"RCPT {address} from {envelope.mail_from}")
         if self._taken.fullmatch(address) is None:
             return "554 5.7.1 Relay access denied"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        self._note("DATA")
-        return "250 2.0.0 Ok"
+
+class _Session(SMTP):
+    """Notes the command itself: the library refuses it without a recipient, before any hook hears of it."""
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        self.event_handler.note("DATA")
+        await super().smtp_DATA(arg)
 
 
 async def _serve(port: int, taken: str, log: Path) -> None:
     loop = asyncio.get_running_loop()
     habits = _Habits(taken, log)
-    server = await loop.create_server(lambda: SMTP(habits, hostname="mail.test", loop=loop), "127.0.0.1", port)
+    server = await loop.create_server(lambda: _Session(habits, hostname="mail.test", loop=loop), "127.0.0.1", port)
     await server.serve_forever()
 
 

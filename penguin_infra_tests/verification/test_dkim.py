@@ -159,6 +159,17 @@ def test_a_signature_that_leaves_the_author_out_counts_for_nothing(world: World,
     assert (result.result, "does not cover the From header" in result.detail) == ("policy", True)
 
 
+@pytest.mark.parametrize("tag", ["d=é", "s=é", "i=t", "l=", "b=AAA=AAAA"])
+def test_a_signature_that_the_library_stumbles_over_is_malformed(tag: str) -> None:
+    tags = {"v": "1", "a": "rsa-sha256", "d": "host.test", "s": "s", "bh": "AAAA", "b": "AAAA", "h": "from"}
+    name, _, value = tag.partition("=")
+    header = "; ".join(f"{known}={content}" for known, content in (tags | {name: value}).items())
+    content = f"DKIM-Signature: {header}\r\nFrom: a@host.test\r\n\r\nbody\r\n".encode()
+    record = make_key(1024).record
+    result = check_dkim(content, hostname="host.test", resolve=lambda _name, _rdtype: (record,))
+    assert result.result in {"permerror", "fail"}
+
+
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     header=st.one_of(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -33,10 +33,11 @@ def look_at_mail(port: int) -> OutsideView:
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[int]:
-    """Somebody at a port who says that to each caller and listens no further."""
+def answering(answer: bytes, *, after_seconds: float = 0) -> Iterator[int]:
+    """Somebody at a port who says that to each caller, after a while, and listens no further."""
     listener = socket.create_server(("127.0.0.1", 0))
     callers = []
+    ended = threading.Event()
 
     def serve() -> None:
         while True:
@@ -45,13 +46,16 @@ def answering(answer: bytes) -> Iterator[int]:
             except OSError:
                 return
             callers.append(caller)
-            caller.sendall(answer)
+            ended.wait(after_seconds)
+            with suppress(OSError):
+                caller.sendall(answer)
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield listener.getsockname()[1]
     finally:
+        ended.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
@@ -119,12 +123,12 @@ def test_what_does_not_want_to_talk_is_no_relay(greeting: bytes) -> None:
     assert view.relay_detail.isprintable()
 
 
-def test_a_silent_server_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("after_seconds", [2, 600], ids=["slow", "silent"])
+def test_a_server_that_keeps_us_waiting_is_left(monkeypatch: pytest.MonkeyPatch, after_seconds: float) -> None:
     monkeypatch.setattr(outside, "_RELAY_SECONDS", 0.3)
-    for greeting in (b"", b"220 mail.test ESMTP\r\n"):
-        with answering(greeting) as port:
-            view = look_at_mail(port)
-        assert (view.relays, "does not answer" in view.relay_detail) == (False, True)
+    with answering(b"421 mail.test is busy\r\n", after_seconds=after_seconds) as port:
+        view = look_at_mail(port)
+    assert (view.relays, "does not answer" in view.relay_detail) == (False, True)
 
 
 def test_exactly_the_open_ports_are_found() -> None:
@@ -142,7 +146,7 @@ def test_exactly_the_open_ports_are_found() -> None:
 
 
 def test_a_port_that_swallows_what_is_sent_to_it_is_closed() -> None:
-    """A full backlog drops packets without a word, as a firewall does."""
+    """A full backlog drops packets without a word, as a firewall does; later it would take them."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -152,11 +156,12 @@ def test_a_port_that_swallows_what_is_sent_to_it_is_closed() -> None:
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(address)
-        answering_port = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-        view = look_from_outside(
-            LOOPBACK, ports=[address[1], answering_port], timeout_seconds=0.5, smtp_port=free_port()
-        )
-    assert view.open_ports == frozenset({answering_port})
+        making_room = threading.Timer(1, lambda: listener.listen(50))
+        making_room.start()
+        stack.callback(making_room.join)
+        open_port = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+        view = look_from_outside(LOOPBACK, ports=[address[1], open_port], timeout_seconds=0.5, smtp_port=free_port())
+    assert view.open_ports == frozenset({open_port})
 
 
 def test_all_well_known_ports_are_looked_at_at_once() -> None:

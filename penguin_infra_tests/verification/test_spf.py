@@ -110,6 +110,23 @@ def test_a_slow_record_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch
     assert len(asked) < 8
 
 
+def test_a_malformed_answer_is_an_error_of_the_record() -> None:
+    answers = {"TXT": ("v=spf1 mx -all",), "MX": ("no preference",)}
+    result = check_spf(OURS, helo="a", mail_from="a@a.test", resolve=lambda _name, rdtype: answers[rdtype])
+    assert result.result == "permerror"
+
+
+def test_the_same_question_is_asked_once() -> None:
+    asked = []
+
+    def resolve(name: str, rdtype: str) -> tuple[str, ...]:
+        asked.append((name, rdtype))
+        return ("v=spf1 a:x.test a:x.test a:X.test. -all",) if rdtype == "TXT" else ("10.6.0.1",)
+
+    assert check_spf(OURS, helo="a", mail_from="a@a.test", resolve=resolve).result == "fail"
+    assert asked == [("a.test", "TXT"), ("x.test", "A")]
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     record=st.one_of(
