@@ -150,7 +150,7 @@ def test_a_writer_between_our_look_and_our_update_wins(
     server: NameServer, proxy: DnsProxy, name: str, former: tuple[str, ...]
 ) -> None:
     ours = [Record(name, "A", value) for value in former]
-    through = connect(server, server=proxy.server)
+    through = connect(server, server=proxy.server, attempts=1)
     through.publish(ours)
     proxy.before_update = lambda: server.add(FORWARD_ZONE, name, "A", "10.9.9.9")
     with pytest.raises(RecordTaken, match=r"10\.9\.9\.9"):
@@ -161,13 +161,13 @@ def test_a_writer_between_our_look_and_our_update_wins(
 def test_an_alias_between_our_look_and_our_update_wins(server: NameServer, proxy: DnsProxy, name: str) -> None:
     proxy.before_update = lambda: server.add(FORWARD_ZONE, name, "CNAME", "elsewhere.example.com.")
     with pytest.raises(RecordTaken, match="alias of elsewhere"):
-        connect(server, server=proxy.server).publish([Record(name, "A", "10.0.0.2")])
+        connect(server, server=proxy.server, attempts=1).publish([Record(name, "A", "10.0.0.2")])
     assert at(server, name) == {(name, "CNAME", "elsewhere.example.com")}
 
 
 def test_a_writer_of_the_same_records_between_is_no_quarrel(server: NameServer, proxy: DnsProxy, name: str) -> None:
     proxy.before_update = lambda: server.add(FORWARD_ZONE, name, "A", "10.0.0.2")
-    connect(server, server=proxy.server).publish([Record(name, "A", "10.0.0.2")])
+    connect(server, server=proxy.server, attempts=1).publish([Record(name, "A", "10.0.0.2")])
     assert at(server, name) == {(name, "A", "10.0.0.2")}
 
 
@@ -196,7 +196,7 @@ def test_exactly_the_named_records_are_removed(
 
 
 def test_removing_what_is_not_there_is_done(server: NameServer, proxy: DnsProxy, name: str) -> None:
-    through = connect(server, server=proxy.server)
+    through = connect(server, server=proxy.server, attempts=1)
     through.remove([Record(name, "A", "10.0.0.1"), Record(name, "TXT", SPF)])
     server.add(FORWARD_ZONE, name, "A", "10.9.9.9")
     through.remove([Record(name, "A", "10.0.0.1")])
@@ -219,7 +219,7 @@ def test_removing_what_is_not_there_is_done(server: NameServer, proxy: DnsProxy,
 def test_what_cannot_stand_in_the_zone_is_refused_before_anything_is_sent(
     server: NameServer, proxy: DnsProxy, record: Record, why: str
 ) -> None:
-    through = connect(server, server=proxy.server)
+    through = connect(server, server=proxy.server, attempts=1)
     fine = Record("fine.nodes.test", "A", "10.0.0.1")
     for act in (through.publish, through.remove):
         with pytest.raises(DnsRefused, match=why):
