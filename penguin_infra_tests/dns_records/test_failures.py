@@ -224,6 +224,17 @@ def test_an_unusable_setting_is_named_at_once_without_the_secret(changes: dict[s
     assert secret not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [("192.0.2.1", "192.0.2.1:53"), ("192.0.2.1:5353", "192.0.2.1:5353"), ("[2001:db8::1]:5353", "[2001:db8::1]:5353")],
+)
+def test_a_server_is_an_address_of_either_family_with_or_without_a_port(told: str, shown: str) -> None:
+    publisher = DynamicUpdatePublisher(
+        zone=FORWARD_ZONE, server=told, key_name="key", key_secret=OTHER_SECRET, key_algorithm="hmac-sha256"
+    )
+    assert repr(publisher) == f"DynamicUpdatePublisher(zone='{FORWARD_ZONE}', server='{shown}')"
+
+
 def _error_of(publisher: DynamicUpdatePublisher, name: str) -> Exception | None:
     try:
         publisher.publish([Record(name, "A", "10.0.0.1")])

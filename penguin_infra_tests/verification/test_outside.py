@@ -1,6 +1,7 @@
 """A stranger's look: each classic way to relay is found, no mail is ever sent, and exactly the open ports are found."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -184,6 +185,8 @@ def test_a_machine_without_a_network_has_not_looked() -> None:
         "from ipaddress import IPv4Address; from penguin_infra.verification.outside import look_from_outside;"
         "print(look_from_outside(IPv4Address('127.0.0.1'), ports=[22, 25]))"
     )
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare (util-linux) is not installed")
     # A network namespace of its own, whose loopback is down.
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", look],
