@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +32,11 @@ _TOLD = frozenset({
 def main(run_folder: Path, project: Path, playbook: str) -> int:
     """Run the playbook to its end; the exit code is Ansible's."""
     _outlive_nobody()
-    threading.Thread(target=_end_with_the_caller, args=(run_folder,), daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: _end(run_folder))
+    # Not in the run's folder: a socket's path has 107 bytes at most, and SSH needs 27 of them.
+    sockets = Path(tempfile.mkdtemp(prefix=f"penguin-{run_folder.name}-"))
+    folders = (run_folder, sockets)
+    threading.Thread(target=_end_with_the_caller, args=folders, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: _end(*folders))
     runner = ansible_runner.run(
         private_data_dir=str(run_folder),
         project_dir=str(project),
@@ -43,8 +47,10 @@ def main(run_folder: Path, project: Path, playbook: str) -> int:
         # Without one, ansible-runner would put its own signal handlers in place of ours.
         cancel_callback=lambda: False,
         settings={"suppress_output_file": True, "pexpect_timeout": 1},
+        envvars={"ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets)},
     )
     _end_children()
+    shutil.rmtree(sockets, ignore_errors=True)
     return int(runner.rc)
 
 
@@ -68,17 +74,18 @@ def _outlive_nobody() -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end_with_the_caller(run_folder: Path) -> None:
+def _end_with_the_caller(*folders: Path) -> None:
     with suppress(OSError):
         while os.read(sys.stdin.fileno(), 1):
             pass
-    _end(run_folder)
+    _end(*folders)
 
 
-def _end(run_folder: Path) -> NoReturn:
+def _end(*folders: Path) -> NoReturn:
     """End everything below, and leave nothing on disk: a caller that was killed cannot."""
     _end_children()
-    shutil.rmtree(run_folder, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(143)
 
 

@@ -42,7 +42,8 @@ class Outcome:
 def outcome(host_pool: HostPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     host = host_pool.start_host()
     with surroundings(host.gateway, tmp_path_factory.mktemp("around")) as around:
-        node = Node(host, around, tmp_path_factory.mktemp("work"))
+        # Longer than a socket's path may be.
+        node = Node(host, around, tmp_path_factory.mktemp("work" * 30))
         yield Outcome(node, node.install())
     host_pool.release(host)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -111,10 +112,12 @@ def test_a_caller_that_is_killed_leaves_no_process_and_no_file(number: signal.Si
         wait_until(lambda: any(process.name() == "sleep" for process in sleepers(marker)))
         [folder] = (tmp_path / "work").glob("run-*")
         assert (folder / "inventory.json").exists()
+        assert list(Path(tempfile.gettempdir()).glob(f"penguin-{folder.name}-*"))
     finally:
         caller.send_signal(number)
         caller.wait(10)
     wait_until(lambda: not sleepers(marker) and not sleepers(str(folder)) and not folder.exists())
+    wait_until(lambda: not list(Path(tempfile.gettempdir()).glob(f"penguin-{folder.name}-*")))
 
 
 def test_nothing_of_this_machines_environment_reaches_ansible(
