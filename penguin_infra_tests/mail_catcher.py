@@ -1,5 +1,6 @@
 """An SMTP server on loopback for tests: it takes every mail and tells by which way it came, or refuses every one."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from penguin_infra_tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class MailCatcher:
 
     refusal: str | None = None
     caught: list[CaughtMail] = field(default_factory=list)
+    open_connections: set[object] = field(default_factory=set)
 
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -56,17 +60,36 @@ class MailCatcher:
         return "250 2.0.0 OK"
 
 
+class _CountedConnection(SMTP):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Once more after STARTTLS.
+        self.event_handler.open_connections.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.event_handler.open_connections.discard(self)
+
+
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        return _CountedConnection(self.handler, **self.SMTP_kwargs)
+
+
 @contextmanager
 def catching_mail(
     port: int, folder: Path, *, has_tls: bool = True, refusal: str | None = None
 ) -> Iterator[MailCatcher]:
     """A server for the length of a with statement; `folder` takes its certificate."""
     catcher = MailCatcher(refusal)
-    controller = Controller(catcher, "127.0.0.1", port, tls_context=_tls(folder) if has_tls else None)
+    tls = _tls(folder) if has_tls else None
+    controller = _Controller(catcher, "127.0.0.1", port, tls_context=tls, ready_timeout=60)
     controller.start()
     try:
         yield catcher
     finally:
+        # A loop that is stopped while somebody is still on the line leaves his connection open.
+        until("all have hung up", lambda: not catcher.open_connections)
         controller.stop()
 
 

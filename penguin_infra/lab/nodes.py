@@ -115,7 +115,6 @@ class LabNodes:
         """Restart a node's services. Errors: `UnknownLabNode`."""
         with self._lock:
             self._present(label).restart()
-            self._keep_scenarios()
 
     def send_mail(self, label: str, order: MailOrder) -> None:
         """Hand a mail to a node's own mail server. Errors: `UnknownLabNode`."""
@@ -177,7 +176,7 @@ class LabNodes:
                     node.inside.pass_time(seconds, now)
                     _despite_outages(partial(self._complain, node, seconds, now))
                 self._let_speak(node)
-            # An agent's restart of the mail server ends a scenario too.
+            # Restarts and reboots end some of them.
             self._keep_scenarios()
 
     def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[str, int]) -> None:

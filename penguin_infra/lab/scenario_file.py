@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penguin_infra.lab.node_moods import Scenario
+from penguin_infra.lab.private_files import write_private
 
 
 class ScenarioFile:
@@ -24,9 +25,9 @@ class ScenarioFile:
         after = {**self._scenarios, **played}
         if after != self._scenarios:
             self._scenarios = after
-            self._file.write_text(json.dumps(after))
+            write_private(self._file, json.dumps(after))
 
     def forget(self, label: str) -> None:
         """The node is gone: another of its label begins afresh."""
         if self._scenarios.pop(label, None) is not None:
-            self._file.write_text(json.dumps(self._scenarios))
+            write_private(self._file, json.dumps(self._scenarios))

@@ -125,7 +125,21 @@ class FleetProcesses:
         return found.node_id, found.run_id
 
     def await_warming(self, *node_ids: UUID) -> None:
-        until("all are warming", lambda: {self.node(each).status for each in node_ids} == {NodeStatus.WARMING})
+        try:
+            until("all are warming", lambda: {self.node(each).status for each in node_ids} == {NodeStatus.WARMING})
+        except AssertionError as error:
+            error.add_note("\n".join(self.progress(*node_ids)))
+            raise
+
+    def progress(self, *node_ids: UUID) -> list[str]:
+        """How far each node's steps are, a line a step that is not done."""
+        query = text(
+            "SELECT node.label, step.step, step.status, step.attempt, coalesce(step.error, step.progress) AS word "
+            "FROM fleet.sending_nodes AS node LEFT JOIN fleet.provisioning_steps AS step "
+            "ON step.node_id = node.id AND step.status <> 'succeeded' WHERE node.id = ANY(:node_ids)"
+        )
+        with self.engine.connect() as connection:
+            return [" ".join(map(str, row)) for row in connection.execute(query, {"node_ids": list(node_ids)})]
 
     def kill_run(self, run_id: str) -> None:
         """Kill the process whose database session holds the run's lock."""
