@@ -5,7 +5,7 @@ import pty
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +35,30 @@ def asked(engine: Engine) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
+@pytest.fixture
+def type_line(engine: Engine, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command as a process, which ends in time also where it waits for ever."""
+    told = {
+        "PENGUIN_DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "PENGUIN_HOME": str(tmp_path),
+        "LOGNAME": "ada",
+    }
+
+    def typing(*line: str, policy: str = "", stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "policy.toml").write_text(policy)
+        return subprocess.run(
+            [sys.executable, "-m", "penguin_infra", *line],
+            stdin=stdin,
+            capture_output=True,
+            env=os.environ | told | {"PENGUIN_POLICY_FILE": str(tmp_path / "policy.toml")},
+            timeout=90,
+            text=True,
+            check=False,
+        )
+
+    return typing
+
+
 def test_a_maintenance_is_planned_in_the_persons_name_with_its_deadline(engine: Engine, run: Run) -> None:
     add_nodes(engine, 3)
     done = run("nodes", "maintain", "node-001", "--reason", "kernel update", "--drain-minutes", "5")
@@ -43,10 +67,11 @@ def test_a_maintenance_is_planned_in_the_persons_name_with_its_deadline(engine: 
     assert asked(engine) == [("maintenance", "planned", "person:ada", None, "kernel update", {"drain_minutes": 5.0})]
 
 
-def test_a_decommission_waits_for_a_person_and_says_how_it_is_approved(engine: Engine, run: Run) -> None:
+def test_a_decommission_waits_for_a_person_and_says_how_it_is_approved(engine: Engine, type_line: Any) -> None:
+    """Also with `--wait`: nobody knows when it is decided."""
     node_id, *_ = add_nodes(engine, 3)
-    done = run("nodes", "decommission", "node-001", "--reason", "burnt", "--wait")
-    assert done.exit_code == 0, done.output
+    done = type_line("nodes", "decommission", "node-001", "--reason", "burnt", "--wait")
+    assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first.startswith("Proposed: decommission node-001 (action ")
     assert "`penguin-infra actions approve " in second
@@ -74,15 +99,10 @@ def test_where_nothing_waits_for_approval_it_is_planned(
     assert asked(engine)[0][:4] == ("decommission", "planned", "person:ada", None)
 
 
-def test_a_pause_waits_too_where_the_policy_says_so(
-    engine: Engine, run: Run, set_environment: Any, tmp_path: Path
-) -> None:
-    path = tmp_path / "policy.toml"
-    path.write_text('[guardrails]\napprove = ["pause"]\n')
-    set_environment(PENGUIN_POLICY_FILE=str(path))
+def test_a_pause_waits_too_where_the_policy_says_so(engine: Engine, type_line: Any) -> None:
     add_nodes(engine, 3)
-    done = run("nodes", "pause", "node-001", "--wait")
-    assert (done.exit_code, done.stdout.startswith("Proposed: pause node-001")) == (0, True)
+    done = type_line("nodes", "pause", "node-001", "--wait", policy='[guardrails]\napprove = ["pause"]\n')
+    assert (done.returncode, done.stdout.startswith("Proposed: pause node-001")) == (0, True), done.stderr
 
 
 @BOTH
@@ -204,11 +224,11 @@ def a_run_of(engine: Engine, node_id: Any) -> Iterator[Leaving]:
         thread.join(60)
 
 
-def test_waiting_shows_what_the_drain_waits_for_and_ends_with_the_outcome(engine: Engine, run: Run) -> None:
+def test_waiting_shows_what_the_drain_waits_for_and_ends_with_the_outcome(engine: Engine, type_line: Any) -> None:
     node_id, *_ = add_nodes(engine, 3)
     with a_run_of(engine, node_id):
-        done = run("nodes", "maintain", "node-001", "--wait", "--drain-minutes", "10")
-    assert done.exit_code == 0, done.output
+        done = type_line("nodes", "maintain", "node-001", "--wait", "--drain-minutes", "10")
+    assert done.returncode == 0, done.stderr
     told = " ".join(done.stderr.split())
     assert "drain running: 5 mails wait (0 active, 5 deferred, 0 held), as it said at" in told
     assert "10 min left" in told
@@ -217,28 +237,18 @@ def test_waiting_shows_what_the_drain_waits_for_and_ends_with_the_outcome(engine
 
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", "planned"), (b"n\n", None)])
 def test_on_a_terminal_the_person_is_asked_and_yes_approves_it(
-    engine: Engine, tmp_path: Path, answer: bytes, status: str | None
+    engine: Engine, type_line: Any, answer: bytes, status: str | None
 ) -> None:
     add_nodes(engine, 3)
     terminal, stdin = pty.openpty()
-    url = engine.url.render_as_string(hide_password=False)
     try:
         os.write(terminal, answer)
-        done = subprocess.run(
-            [sys.executable, "-m", "penguin_infra", "nodes", "decommission", "node-001"],
-            stdin=stdin,
-            capture_output=True,
-            env=os.environ | {"PENGUIN_DATABASE_URL": url, "PENGUIN_HOME": str(tmp_path), "LOGNAME": "ada"},
-            timeout=60,
-            text=True,
-            check=False,
-        )
+        done = type_line("nodes", "decommission", "node-001", stdin=stdin)
     finally:
         os.close(terminal)
         os.close(stdin)
-    assert (
-        "node-001 (warming, 127.77.0.1) is drained for up to 30 min, and then destroyed for good. Go on?" in done.stderr
-    )
+    question = "node-001 (warming, 127.77.0.1) is drained for up to 30 min, and then destroyed for good. Go on?"
+    assert question in done.stderr
     if status is None:
         assert (done.returncode, asked(engine)) == (1, [])
         assert "nothing was asked for" in done.stderr

@@ -6,7 +6,7 @@ from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.guardrails import GuardrailLimits, Rule
@@ -29,6 +29,7 @@ from penguin_infra.store.ledger_facts import read_ledger_facts
 from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, plan
 from penguin_infra_tests.operations.runs import ledger_rows
+from penguin_infra_tests.waiting import until
 
 LIMITS = GuardrailLimits()
 DECOMMISSION = ActionKind.DECOMMISSION
@@ -148,20 +149,24 @@ def test_the_floor_is_looked_at_again_and_what_it_refuses_stays_proposed(engine:
     assert row_of(engine, action_ids[2]).status == "proposed"
 
 
-def test_persons_who_approve_at_once_never_break_the_floor(engine: Engine) -> None:
-    action_ids = propose(engine, *add_nodes(engine, 4)).proposed_ids
-    start = Barrier(4)
+def test_an_approval_waits_for_one_that_is_just_being_given(engine: Engine) -> None:
+    """Two of which the fleet can spare one: the second must see the first."""
+    first, second = propose(engine, *add_nodes(engine, 2)).proposed_ids
 
-    def decide(action_id: UUID) -> bool:
-        start.wait()
-        try:
-            approve(engine, action_id)
-        except NowRefused:
-            return False
-        return True
+    def is_waiting_for_a_lock() -> bool:
+        with engine.connect() as connection:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+            )
+            return bool(connection.scalar(text(query)))
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(decide, action_ids)) == 2
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            approve_action(connection, first, decided_by=BOB, limits=LIMITS, now=LATER)
+            other = pool.submit(approve, engine, second)
+            until("the second waits, or is through", lambda: other.done() or is_waiting_for_a_lock())
+        with pytest.raises(NowRefused, match="capacity_floor"):
+            other.result(60)
 
 
 def test_a_person_may_force_the_approval_and_the_ledger_says_so(engine: Engine) -> None:
