@@ -32,7 +32,7 @@ MARK = "PENGUIN_TEST_FLEET"
 CODE_SERVER, DAEMON = "code-server", "daemon"
 LAB = ("lab-dns", "gateway", "sink", "lab-nodes")
 # A busy machine may take its time; only a fleet that hangs takes this long.
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 
 _PORTS = ("code_server_port", "gateway_port", "lab_nodes_port", "sink_port", "lab_dns_port")
 # Every port of this machine is open on a lab node's address.

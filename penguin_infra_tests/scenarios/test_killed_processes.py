@@ -7,7 +7,14 @@ from sqlalchemy import text
 
 from penguin_infra.store.database import make_engine
 from penguin_infra_tests.conftest import Databases
-from penguin_infra_tests.scenarios.fleet_processes import CODE_SERVER, DAEMON, FleetProcesses, running_fleet
+from penguin_infra_tests.dns_process import free_port
+from penguin_infra_tests.scenarios.fleet_processes import (
+    CODE_SERVER,
+    DAEMON,
+    FleetProcesses,
+    reverse_dns_options,
+    running_fleet,
+)
 from penguin_infra_tests.simulator_process import running_simulator
 
 pytestmark = pytest.mark.xdist_group("killed processes")
@@ -22,9 +29,12 @@ def fleet(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Ite
     url, dagster_url = databases.create(), databases.create(is_migrated=False)
     engine = make_engine(url)
     directory = tmp_path_factory.mktemp("fleet")
-    with running_simulator(directory / "hostwind", boot_seconds=BOOT_SECONDS) as simulator:
+    dns_port = free_port()
+    options = reverse_dns_options(dns_port)
+    with running_simulator(directory / "hostwind", boot_seconds=BOOT_SECONDS, options=options) as simulator:
         secret = dagster_url.render_as_string(hide_password=False)
-        with running_fleet(FleetProcesses(directory / "home", engine, simulator, secret)) as running:
+        fleet = FleetProcesses(directory / "home", engine, simulator, secret, lab_dns_port=dns_port)
+        with running_fleet(fleet) as running:
             yield running
     engine.dispose()
     for each in (url, dagster_url):
