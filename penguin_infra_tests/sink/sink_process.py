@@ -23,9 +23,11 @@ _ANSWER_SECONDS = 30
 
 
 class SinkProcess:
-    """`penguin-infra sink serve` on a port of its own; its log is kept."""
+    """`penguin-infra sink serve` on a port of its own; its log is kept. `before`: Python that runs first in it."""
 
-    def __init__(self, engine: Engine, home: Path, *, host: str = "127.0.0.1", **environment: str) -> None:
+    def __init__(
+        self, engine: Engine, home: Path, *, host: str = "127.0.0.1", before: str = "", **environment: str
+    ) -> None:
         self.engine = engine
         self.home = home
         self.host = host
@@ -37,8 +39,9 @@ class SinkProcess:
             "PENGUIN_SINK_MAILBOX": MAILBOX,
             **environment,
         }
+        program = f"{before}\nfrom penguin_infra.cli.main import app\napp()"
         self.command = [
-            sys.executable, "-m", "penguin_infra", "sink", "serve", "--host", host, "--port", str(self.port),
+            sys.executable, "-c", program, "sink", "serve", "--host", host, "--port", str(self.port),
         ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 

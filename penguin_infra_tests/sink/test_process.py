@@ -1,24 +1,18 @@
 """The sink killed, stopped, and without its database: it has whatever it thanked for, and refused what it has not."""
 
 import smtplib
-import ssl
-import stat
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import Engine, text
 
-from penguin_infra.sink.certificate import CertificateError, make_context
 from penguin_infra_tests.conftest import Databases
 from penguin_infra_tests.sink.sink_process import SinkProcess, send
 
@@ -171,6 +165,34 @@ def test_mails_older_than_a_week_are_forgotten(engine: Engine, tmp_path: Path) -
         assert [len(sink.found(f"days-{days}")) for days in (6.9, 7.1, 400)] == [1, 0, 0]
 
 
+def test_who_says_nothing_and_who_never_ends_is_hung_up_on(engine: Engine, tmp_path: Path) -> None:
+    impatient = (
+        "from penguin_infra.sink import connections as c\n"
+        "c._COMMAND_SECONDS, c._CONNECTION_SECONDS, c._ROUND_SECONDS = 1.0, 3.0, 0.1"
+    )
+    with SinkProcess(engine, tmp_path, before=impatient) as sink, ExitStack() as clients:
+        silent, chatty = (clients.enter_context(closing(sink.connect())) for _ in range(2))
+        # It speaks in time for each command, and by far less often than it may.
+        for _ in range(90):
+            time.sleep(0.2)
+            with suppress(smtplib.SMTPServerDisconnected):
+                chatty.noop()
+                continue
+            break
+        else:
+            pytest.fail("a session that never ends was kept")
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            silent.noop()
+        with sink.connect() as client:
+            send(client, "correlation-1")
+
+
+def test_one_session_may_not_ask_for_ever(sink: SinkProcess) -> None:
+    with sink.connect() as client:
+        answers = [client.noop()[0] for _ in range(101)]
+    assert answers == [250] * 100 + [421]
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -194,60 +216,6 @@ def test_a_taken_port_is_told_in_words(sink: SinkProcess, tmp_path: Path) -> Non
     done = subprocess.run(command, env=sink.environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "set PENGUIN_SINK_PORT" in " ".join(done.stderr.split())
-
-
-def test_the_own_key_is_for_nobody_elses_eyes_while_it_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes = []
-    unlink = Path.unlink
-
-    def look_and_unlink(path: Path, missing_ok: bool = False) -> None:
-        modes.append(stat.S_IMODE(path.stat().st_mode))
-        unlink(path, missing_ok)
-
-    monkeypatch.setattr(Path, "unlink", look_and_unlink)
-    make_context(
-        certificate_file=None, private_key_file=None, hostname="sink.test", directory=tmp_path, now=datetime.now(UTC)
-    )
-    assert modes == [0o600]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_configured_certificate_is_the_one_that_is_shown(engine: Engine, tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
-    certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    configured = {
-        "PENGUIN_SINK_CERTIFICATE_FILE": str(certificate_file),
-        "PENGUIN_SINK_PRIVATE_KEY_FILE": str(key_file),
-    }
-    # A client that trusts this very certificate, and no other.
-    trust = ssl.create_default_context(cafile=str(certificate_file))
-    with (
-        SinkProcess(engine, tmp_path, **configured) as sink,
-        smtplib.SMTP("localhost", sink.port, timeout=30) as client,
-    ):
-        client.starttls(context=trust)
-        send(client, "correlation-1")
-    assert [one.mail.tls_version for one in sink.found("correlation-1")] == ["TLSv1.3"]
-
-
-def test_a_pair_that_does_not_match_is_told_in_words(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.pem"
-    wrong.write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
-    with pytest.raises(CertificateError, match="PENGUIN_SINK_PRIVATE_KEY_FILE"):
-        make_context(
-            certificate_file=wrong, private_key_file=wrong, hostname="a", directory=tmp_path, now=datetime.now(UTC)
-        )
 
 
 def _until_somebody_waits(engine: Engine) -> None:
