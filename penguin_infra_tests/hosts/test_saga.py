@@ -175,7 +175,7 @@ def set_status(fleet: RealFleet, node_id: UUID, event: NodeEvent) -> None:
 
 
 def speak_often(fleet: RealFleet) -> None:
-    """Let the agent speak every second, so that nobody waits half a minute for a directive, until it is installed anew."""
+    """Let the agent speak every second, so that no test waits half a minute for a directive; until its next install."""
     config = "/etc/penguin-agent/config.json"
     change = (
         f"import json; told = json.load(open('{config}')) | {{'heartbeat_seconds': 1}}; "

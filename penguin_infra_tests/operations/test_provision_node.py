@@ -74,8 +74,10 @@ def test_the_installer_gets_a_token_that_is_in_no_row_and_in_no_log(making: Maki
     token = installation.agent_token
     assert token
     with making.engine.connect() as connection:
-        rows = connection.execute(text("SELECT * FROM fleet.provisioning_steps")).all()
-        rows += connection.execute(text("SELECT * FROM fleet.node_actions")).all()
+        rows = [
+            connection.execute(text(f"SELECT * FROM fleet.{table}")).all()
+            for table in ("provisioning_steps", "node_actions")
+        ]
     assert token not in repr(rows)
     assert token not in repr(making.said)
     assert token not in repr(installation)
