@@ -26,7 +26,7 @@ _REINSTALLABLE = frozenset({NodeStatus.WARMING, NodeStatus.ACTIVE, NodeStatus.PA
 def check_reinstallable(node: Node) -> None:
     """Raise `CannotAct` for a node that was never installed, or is gone."""
     if node.status not in _REINSTALLABLE:
-        raise CannotAct(f"{node.label} is {node.status}; only a node in service, paused or maintained is installed again")
+        raise CannotAct(f"{node.label} is {node.status}; only a node in service or held is installed again")
 
 
 def begin_reinstall(work: NodeWork) -> None:

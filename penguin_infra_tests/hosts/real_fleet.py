@@ -253,7 +253,7 @@ def real_fleet(
         )
         wiring = Wiring(settings)
         parts.callback(wiring.engine.dispose)
-        parts.callback(lambda: wiring.provider.close())  # type: ignore[attr-defined]
+        parts.callback(wiring.provider.close)  # type: ignore[attr-defined]
         yield RealFleet(engine, host, dns, simulator, sink, _as_environment(settings), wiring)
 
 

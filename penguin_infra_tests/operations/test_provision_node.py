@@ -341,5 +341,5 @@ def test_a_node_at_another_address_gets_its_names_there_and_comes_back_through_w
 
 
 def test_a_request_under_way_is_not_installed_again(making: Making, node_id: UUID) -> None:
-    with pytest.raises(StepImpossible, match="is provisioning; only a node in service"):
+    with pytest.raises(StepImpossible, match="is provisioning; only a node in service or held"):
         making.reinstall(node_id)

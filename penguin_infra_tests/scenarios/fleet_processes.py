@@ -20,6 +20,7 @@ from sqlalchemy import Engine, text
 
 from penguin_infra.cli.fleet_env import FleetPlan, build_fleet_env, dagster_url
 from penguin_infra.cli.programs import DEFINITIONS_MODULE, dagster_home, list_programs, write_dagster_files
+from penguin_infra.dns_records.dynamic_update import DynamicUpdatePublisher
 from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.operations.issue_credentials import adopt_api_key
 from penguin_infra.operations.request_nodes import request_nodes
@@ -105,6 +106,16 @@ class FleetProcesses:
                 now=SystemClock().now(),
             )
         return [node.node_id for node in asked]
+
+    def publisher(self) -> DynamicUpdatePublisher:
+        """Anybody with the key of the lab's zone."""
+        return DynamicUpdatePublisher(
+            zone=self._told["PENGUIN_DNS_ZONE"],
+            server=self._told["PENGUIN_DNS_SERVER"],
+            key_name=self._told["PENGUIN_DNS_KEY_NAME"],
+            key_secret=self._told["PENGUIN_DNS_KEY_SECRET"],
+            key_algorithm="hmac-sha256",
+        )
 
     def node(self, node_id: UUID) -> Node:
         with self.engine.connect() as connection:

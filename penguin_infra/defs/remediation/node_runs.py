@@ -44,7 +44,7 @@ class NodeRun:
                     fleet_name=fleet.settings.fleet_name,
                     limits=fleet.policy.provisioning,
                     clock=fleet.clock,
-                    say=lambda text: self._say(text),
+                    say=self._tell,
                     action_id=UUID(action_id_of(context)),
                     run_id=context.run_id,
                 )
@@ -61,6 +61,9 @@ class NodeRun:
             if self._work is not None and _is_cancelled(context):
                 give_up(self._work, "its run was cancelled by a person in the UI")
             raise
+
+    def _tell(self, text: str) -> None:
+        self._say(text)
 
     def close(self) -> None:
         """Give the claim's lock back."""
