@@ -6,28 +6,20 @@ One host is installed for the whole file, and shared; what breaks a host takes t
 import json
 import re
 import smtplib
-import socket
-import subprocess
-import sys
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from penguin_infra.installer.installer import HostKeyChanged, HostUnreachable, Installed, InstallFailed
-from penguin_infra_tests.hosts.host import Host
+from penguin_infra.installer.installer import Installed
 from penguin_infra_tests.hosts.pool import HostPool
-from penguin_infra_tests.hosts.ssh_access import key_pair
-from penguin_infra_tests.installer.nodes import NEXT_TOKEN, TOKEN, Node, wait_until
+from penguin_infra_tests.installer.nodes import ALL_ACTIVE, NEXT_TOKEN, TOKEN, Node, states, wait_until
+from penguin_infra_tests.installer.strangers import guess_at_ssh, takes_connections, try_to_relay
 from penguin_infra_tests.installer.surroundings import SINK_DOMAIN, surroundings
-
-SERVICES = ("ufw", "fail2ban", "opendkim", "postfix@-", "redis-server", "penguin-worker", "penguin-agent", "ssh")
 
 
 @dataclass(frozen=True)
@@ -53,28 +45,6 @@ def node(outcome: Outcome) -> Node:
     return outcome.node
 
 
-@pytest.fixture
-def bare_node(bare_host: Host, tmp_path: Path) -> Iterator[Node]:
-    with surroundings(bare_host.gateway, tmp_path) as around:
-        yield Node(bare_host, around, tmp_path / "work")
-
-
-def states(host: Host) -> dict[str, str]:
-    told = host.run(f"systemctl is-active {' '.join(SERVICES)}", check=False)
-    return dict(zip(SERVICES, told.split(), strict=True))
-
-
-ALL_ACTIVE = dict.fromkeys(SERVICES, "active")
-
-
-def takes_connections(host: Host, port: int) -> bool:
-    try:
-        socket.create_connection((str(host.address), port), timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
 def test_a_bare_host_becomes_a_sending_node(outcome: Outcome) -> None:
     node, first = outcome.node, outcome.first
     assert first.changed > 20
@@ -85,12 +55,6 @@ def test_a_bare_host_becomes_a_sending_node(outcome: Outcome) -> None:
     assert key.key_size == 2048
     assert states(node.host) == ALL_ACTIVE
     assert {line.removesuffix(" begins") for line in node.said if line.endswith(" begins")} > {"postfix", "agent"}
-
-
-def test_a_second_installation_changes_nothing(outcome: Outcome) -> None:
-    second = outcome.node.install()
-    assert second.changed == 0
-    assert second == Installed(outcome.first.host_key, "penguin", outcome.first.dkim_public_key, 0)
 
 
 def test_the_host_knows_its_full_name(node: Node) -> None:
@@ -127,18 +91,11 @@ def test_the_firewall_lets_ssh_and_mail_in_and_nothing_else(node: Node) -> None:
     assert {port for port in (22, 25, 6379, 8080, 8891) if takes_connections(node.host, port)} == {22, 25}
 
 
-def test_a_rule_that_is_not_ours_goes_with_the_next_installation(node: Node) -> None:
-    node.host.run("ufw allow 8080/tcp; ufw deny from 10.9.9.9")
-    assert node.install().changed == 1
-    assert "8080" not in node.host.run("ufw status")
-    assert "10.9.9.9" not in node.host.run("ufw status")
-
-
 def test_whoever_tries_to_relay_is_banned_from_mail_until_unbanned(node: Node) -> None:
     us = str(node.host.gateway)
     try:
         for _ in range(4):
-            try_to_relay(node, times=5)
+            try_to_relay(node.host, times=5)
         wait_until(lambda: us in node.host.run("fail2ban-client get postfix banip"))
         wait_until(lambda: not takes_connections(node.host, 25))
         assert takes_connections(node.host, 22)
@@ -151,7 +108,7 @@ def test_whoever_guesses_at_ssh_is_banned_from_it_until_unbanned(node: Node) -> 
     us = str(node.host.gateway)
     try:
         for _ in range(5):
-            guess_at_ssh(node)
+            guess_at_ssh(node.host)
         wait_until(lambda: us in node.host.run_inside("fail2ban-client get sshd banip"))
         wait_until(lambda: not takes_connections(node.host, 22))
         assert takes_connections(node.host, 25)
@@ -160,29 +117,8 @@ def test_whoever_guesses_at_ssh_is_banned_from_it_until_unbanned(node: Node) -> 
     wait_until(lambda: takes_connections(node.host, 22))
 
 
-def try_to_relay(node: Node, *, times: int) -> list[int]:
-    codes = []
-    try:
-        with smtplib.SMTP(str(node.host.address), timeout=10) as client:
-            client.ehlo("stranger.test")
-            client.mail("somebody@stranger.test")
-            codes = [client.rcpt(f"victim{number}@elsewhere.test")[0] for number in range(times)]
-    except (OSError, smtplib.SMTPException):
-        pass
-    return codes
-
-
-def guess_at_ssh(node: Node) -> None:
-    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "ConnectTimeout=5"]
-    known = ["-o", "UserKnownHostsFile=/dev/null", "-i", str(key_pair()[0])]
-    command = ["ssh", *options, *known, f"admin@{node.host.address}"]
-    # The ban cuts the connection that earned it: the client never hears of it.
-    with suppress(subprocess.TimeoutExpired):
-        subprocess.run(command, capture_output=True, check=False, timeout=15, stdin=subprocess.DEVNULL)
-
-
 def test_postfix_is_no_open_relay_and_takes_its_own_bounces(node: Node) -> None:
-    assert try_to_relay(node, times=1) == [554]
+    assert try_to_relay(node.host, times=1) == [554]
     with smtplib.SMTP(str(node.host.address), timeout=10) as client:
         client.ehlo("stranger.test")
         client.mail("")
@@ -264,10 +200,8 @@ def test_the_agent_speaks_to_the_gateway(node: Node) -> None:
     beat = node.beat(lambda beat: beat["transport"] == "released")
     assert beat["node_id"] == str(node.node_id)
     assert beat["boot_id"] == node.host.boot_id()
-    probes = beat["probes"]
-    assert isinstance(probes, dict)
-    assert probes["mta"]["state"] == "up"
-    assert probes["mta"]["deferred"] == 0
+    mta = beat["probes"]["mta"]
+    assert (mta["state"], mta["deferred"]) == ("up", 0)
     assert set(node.around.gateway.tokens) == {TOKEN}
 
 
@@ -279,33 +213,28 @@ def test_the_agent_counts_what_the_log_tells_also_over_a_rotation(node: Node) ->
     assert node.host.run("stat -c '%U:%G %a' /var/log/mail.log /var/log/mail.log.1").split() == ["root:adm", "640"] * 2
 
 
-def test_a_held_transport_stays_held_through_an_installation_and_a_restart(node: Node) -> None:
+def test_a_second_installation_changes_nothing_and_lets_no_held_mail_go(outcome: Outcome) -> None:
+    node = outcome.node
     node.tell(transport="hold")
     try:
         node.beat(lambda beat: beat["transport"] == "held")
-        mail = node.send(to=node.stranger)
+        held = node.send(to=node.stranger)
         wait_until(lambda: node.queued() == 1)
 
-        assert node.install().changed == 0
-        node.installer.restart_services(node.known, node.said.append)
+        second = node.install(token=None)
 
+        assert second == replace(outcome.first, changed=0)
         assert node.host.run("postconf -h defer_transports").strip() == "smtp"
         assert node.queued() == 1
-    finally:
-        node.tell(transport="release")
-    node.beat(lambda beat: beat["transport"] == "released")
-    node.arrival(mail.correlation_id)
-    wait_until(lambda: node.queued() == 0)
-
-
-def test_the_mail_that_verifies_a_held_node_goes_out_all_the_same(node: Node) -> None:
-    node.tell(transport="hold")
-    try:
-        node.beat(lambda beat: beat["transport"] == "held")
+        node.beat(lambda beat: beat["probes"]["mta"]["deferred"] == 1)
+        assert node.host.run("cat /etc/penguin-agent/token").strip() == TOKEN
+        # The mail that verifies a node has a way of its own.
         node.arrival(node.send().correlation_id)
     finally:
         node.tell(transport="release")
     node.beat(lambda beat: beat["transport"] == "released")
+    node.arrival(held.correlation_id)
+    wait_until(lambda: node.queued() == 0)
 
 
 def test_the_agent_restarts_the_mta_when_told(node: Node) -> None:
@@ -325,21 +254,17 @@ def test_the_agent_comes_back_when_it_is_told_to_restart_itself(node: Node) -> N
     wait_until(lambda: states(node.host)["penguin-agent"] == "active")
 
 
-def test_settings_that_cannot_be_used_end_the_agent_until_the_next_installation(node: Node) -> None:
+def test_settings_that_cannot_be_used_end_the_agent_until_an_installation_mends_them(node: Node) -> None:
     node.host.run("sed -i s/node_id/no_such_id/ /etc/penguin-agent/config.json; systemctl restart penguin-agent")
     wait_until(lambda: states(node.host)["penguin-agent"] == "failed")
     assert node.host.run("systemctl show -P ExecMainStatus penguin-agent").strip() == "78"
     assert node.host.run("systemctl show -P NRestarts penguin-agent").strip() == "0"
-    assert node.install().changed == 3  # the file, the unit's start, and its restart
+
+    # The token, the settings, the service's start and its restart.
+    assert node.install(NEXT_TOKEN).changed == 4
+
     assert states(node.host) == ALL_ACTIVE
-
-
-def test_another_token_restarts_the_agent_and_none_leaves_it(node: Node) -> None:
-    assert node.install(NEXT_TOKEN).changed == 2
     wait_until(lambda: node.around.gateway.tokens[-1] == NEXT_TOKEN)
-    assert node.install(None).changed == 0
-    assert node.host.run("cat /etc/penguin-agent/token").strip() == NEXT_TOKEN
-    node.install(TOKEN)
 
 
 def test_no_token_is_said_or_left_anywhere_but_in_its_file(node: Node) -> None:
@@ -357,14 +282,29 @@ def test_the_private_key_of_dkim_is_nobodys_but_opendkims(node: Node) -> None:
 
 
 def test_a_restart_of_the_services_restarts_them_and_mends_what_was_changed(node: Node) -> None:
-    before = node.host.run("systemctl show -P MainPID opendkim redis-server penguin-worker penguin-agent").split()
-    node.host.run("postconf -e mynetworks=0.0.0.0/0; rm /etc/systemd/system/penguin-worker.service; ufw disable")
+    units = "opendkim redis-server penguin-worker penguin-agent"
+    node.tell(transport="hold")
+    node.beat(lambda beat: beat["transport"] == "held")
+    before = node.host.run(f"systemctl show -P MainPID {units}").split()
+    node.host.run("postconf -e mynetworks=0.0.0.0/0; ufw allow 8080/tcp; ufw deny from 10.9.9.9")
+    node.host.run("rm /etc/systemd/system/penguin-worker.service; ufw disable")
+    # Ubuntu has it from the beginning: it writes and rotates the same log.
+    node.host.run("apt-get install --yes --no-install-recommends rsyslog", timeout=300)
+    assert "duplicate log entry" in node.host.run("logrotate --debug /etc/logrotate.conf 2>&1", check=False)
+
     node.installer.restart_services(node.known, node.said.append)
-    after = node.host.run("systemctl show -P MainPID opendkim redis-server penguin-worker penguin-agent").split()
-    assert not set(before) & set(after)
-    assert "0.0.0.0" not in node.host.run("postconf mynetworks")
-    assert "Status: active" in node.host.run("ufw status")
+
+    assert not set(before) & set(node.host.run(f"systemctl show -P MainPID {units}").split())
+    assert node.host.run("postconf -h mynetworks defer_transports").splitlines() == ["127.0.0.0/8 [::1]/128", "smtp"]
+    firewall = node.host.run("ufw status")
+    assert "Status: active" in firewall
+    assert "8080" not in firewall
+    assert "10.9.9.9" not in firewall
+    assert "error" not in node.host.run("logrotate --debug /etc/logrotate.conf 2>&1")
+    node.host.run("logger -p mail.info from-another-program; sleep 1")
+    assert "from-another-program" not in node.host.run("cat /var/log/mail.log")
     assert states(node.host) == ALL_ACTIVE
+    node.beat(lambda beat: beat["transport"] == "released")
 
 
 def test_everything_is_active_after_a_reboot(node: Node) -> None:
@@ -375,76 +315,3 @@ def test_everything_is_active_after_a_reboot(node: Node) -> None:
     assert node.host.run("fail2ban-client ping").strip() == "Server replied: pong"
     wait_until(lambda: len(node.around.gateway.heartbeats) > before)
     node.arrival(node.send().correlation_id)
-
-
-def test_another_host_key_is_refused_and_nothing_is_sent(bare_node: Node) -> None:
-    shown = " ".join(bare_node.host.run("cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
-    bare_node.host_key = shown
-    bare_node.host.replace_host_key()
-    with pytest.raises(HostKeyChanged, match=r"SHA256:.*SHA256:.*console") as raised:
-        bare_node.install()
-    with pytest.raises(HostKeyChanged):
-        bare_node.queued()
-    assert "s3cret" not in str(raised.value)
-    assert "authorized" not in bare_node.host.run_inside("journalctl -u ssh --no-pager | grep -c Accepted; true")
-    assert not bare_node.host.run_inside("ls -A /root/.ansible 2>/dev/null; true")
-
-
-def test_a_full_disk_is_called_so(bare_node: Node) -> None:
-    bare_node.host.fill_disk()
-    with pytest.raises(InstallFailed, match="disk is full"):
-        bare_node.install()
-    bare_node.host.free_disk()
-
-
-INSTALL = """
-import sys
-from ipaddress import IPv4Address
-from pathlib import Path
-from uuid import UUID
-from penguin_infra.installer.ansible_installer import AnsibleInstaller
-from penguin_infra.installer.installer import Host, Installation
-key, work, authority, label, address, hostname, url, token = sys.argv[1:]
-installer = AnsibleInstaller(
-    ssh_key_file=Path(key), ssh_user="root", work_folder=Path(work), worker_artifact=None, sink_domain=None,
-    sink_route=None, gateway_ca_file=Path(authority), timeout_seconds=600,
-)
-host = Host(UUID(int=1), label, IPv4Address(address), hostname, None)
-installer.install(Installation(host, url, token), print)
-"""
-
-
-def start_to_install(node: Node) -> "subprocess.Popen[bytes]":
-    """The same installation, by a process of its own."""
-    known, around = node.known, node.around
-    files = [str(key_pair()[0]), str(node.work_folder), str(around.authority)]
-    host = [known.label, str(known.ip_address), known.hostname, around.gateway_url, TOKEN]
-    return subprocess.Popen([sys.executable, "-c", INSTALL, *files, *host], stdout=subprocess.DEVNULL)
-
-
-def test_an_installation_that_was_killed_and_then_cut_off_is_completed_by_a_repeat(bare_node: Node) -> None:
-    host = bare_node.host
-    killed = start_to_install(bare_node)
-    try:
-        # Something is unpacked and not yet configured.
-        wait_until(lambda: "redis" in host.run_inside("dpkg --audit", check=False), seconds=300)
-    finally:
-        killed.kill()
-        killed.wait()
-    # As a machine's own crash does it: in the middle of a package.
-    host.run_inside("for pid in $(pgrep -x dpkg); do kill -9 $pid; done", check=False)
-    wait_until(lambda: not list(bare_node.work_folder.glob("run-*")))
-
-    def cut(line: str) -> None:
-        bare_node.said.append(line)
-        if line == "postfix begins":
-            host.cut_network()
-
-    with pytest.raises(HostUnreachable, match="postfix"):
-        bare_node.install(say=cut)
-    assert "base: Finish interrupted installations (changed)" in bare_node.said
-    host.mend_network()
-
-    assert bare_node.install().changed > 0
-    assert states(host) == ALL_ACTIVE
-    assert bare_node.install().changed == 0

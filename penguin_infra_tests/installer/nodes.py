@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from penguin_infra.installer.ansible_installer import AnsibleInstaller
@@ -14,6 +15,9 @@ from penguin_infra_tests.hosts.ssh_access import key_pair
 from penguin_infra_tests.installer.surroundings import SINK_DOMAIN, Received, Surroundings
 
 TOKEN, NEXT_TOKEN = "first-s3cret-token", "second-s3cret-token"
+
+SERVICES = ("ufw", "fail2ban", "opendkim", "postfix@-", "redis-server", "penguin-worker", "penguin-agent", "ssh")
+ALL_ACTIVE = dict.fromkeys(SERVICES, "active")
 
 # The cores are shared with everything else that runs: only a fault takes so long.
 LONGEST_INSTALLATION_SECONDS = 900.0
@@ -84,7 +88,7 @@ class Node:
         wait_until(has_come)
         return found[0]
 
-    def beat(self, condition: Callable[[dict[str, object]], bool] = lambda _: True) -> dict[str, object]:
+    def beat(self, condition: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
         """The next heartbeat that fulfils it. The agent is started anew: its first one comes within seconds."""
         before = len(self.around.gateway.heartbeats)
         self.host.run("systemctl restart penguin-agent")
@@ -95,6 +99,12 @@ class Node:
         """The directive in every answer from now on."""
         version = (self.around.gateway.directive or {"version": 0})["version"] + 1
         self.around.gateway.directive = {"version": version, "transport": "release", **words}
+
+
+def states(host: Host) -> dict[str, str]:
+    """What systemd says of each service."""
+    told = host.run(f"systemctl is-active {' '.join(SERVICES)}", check=False)
+    return dict(zip(SERVICES, told.split(), strict=True))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
