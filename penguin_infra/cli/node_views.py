@@ -9,7 +9,7 @@ import typer
 from penguin_infra.cli.output import AsJson, print_json, show, show_fields, told_in_words, transaction, wire
 from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.operations.provision_node import STEPS
+from penguin_infra.operations import decommission_node, provision_node
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import (
     alerts,
@@ -75,7 +75,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
             "listings": [asdict(each) for each in listings.open_listings(connection, node.node_id)],
             "steps": [
                 dict(row._mapping) | {"took": _took(row, fleet.clock.now())}
-                for row in steps.list_steps(connection, node.node_id, STEPS)
+                for row in steps.list_steps(connection, node.node_id, _STEPS)
             ],
             "verification": [dict(row._mapping) for row in verifications.list_findings(connection, node.node_id)],
             "rejections": [dict(row._mapping) for row in rejections.list_rejections(connection, node.node_id)],
@@ -92,6 +92,9 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
     for key, (title, columns) in _TABLES.items():
         show(tables[key], columns, as_json=False, empty="", title=title)
 
+
+# As they are done in a node's life.
+_STEPS = (*provision_node.STEPS, *decommission_node.STEPS)
 
 _TABLES = {
     "alerts": ("Alerts", {"severity": "severity", "rule": "rule", "summary": "what", "opened_at": "since (UTC)"}),

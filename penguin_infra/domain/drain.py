@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 from typing import Any
 
 # A dispatcher that read the rotation just before may still hand mail over: only a heartbeat (one comes every 30 s) that
@@ -104,7 +105,9 @@ def look_at_drain(view: DrainView, *, began_at: datetime, until: datetime, now: 
         return DrainLook(DrainEnd.DEADLINE, f"its time was up after {took}: {told}" if until > began_at else told)
     if not view.is_observer_alive:
         told = f"no gateway serves, so its queue is not known; {told}"
-    return DrainLook(None, f"{told}; {_span(until - now)} left")
+    # By the minute: whoever watches is told of news, not of every second.
+    minutes = ceil((until - now).total_seconds() / 60)
+    return DrainLook(None, f"{told}; {f'{minutes} min' if minutes > 1 else 'a minute or less'} left")
 
 
 def told_of(queue: Queue | None) -> str:

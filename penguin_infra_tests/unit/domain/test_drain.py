@@ -97,6 +97,14 @@ def test_no_drain_outlasts_its_deadline_and_none_is_called_empty_that_is_not(
         assert heard_after >= SETTLED_AFTER.total_seconds()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "left"), [(1800, "30 min"), (1741, "30 min"), (61, "2 min"), (60, "a minute or less"), (1, "a minute")]
+)
+def test_the_time_that_is_left_is_told_by_the_minute(seconds: int, left: str) -> None:
+    now = UNTIL - timedelta(seconds=seconds)
+    assert f"; {left}" in look_at_drain(sees(queue(3)), began_at=BEGAN, until=UNTIL, now=now).text
+
+
 def test_what_waits_is_told_by_cause() -> None:
     told = Queue(NOW, False, "up", 2, 3, 1, 90, False, (("timed out", 3),))
     assert told.in_words() == ("6 mails wait (2 active, 3 deferred, 1 held, the oldest for 90 s; 3 because: timed out)")
