@@ -88,6 +88,15 @@ def test_whoever_listens_may_end_the_run_at_once(host: Host, tmp_path: Path) -> 
     assert not sleepers(str(folder))
 
 
+def test_what_left_its_session_as_shared_ssh_connections_do_ends_too(host: Host, tmp_path: Path) -> None:
+    marker = f"300.{os.getpid()}4"
+    leave = {"name": "Leave", "ansible.builtin.shell": {"cmd": f"setsid sleep {marker} > /dev/null 2>&1 < /dev/null &"}}
+    see = {"name": "See", "ansible.builtin.shell": {"cmd": f"until pgrep -f '[s]leep {marker}'; do sleep 0.1; done"}}
+    with run_folder(tmp_path / "work") as folder:
+        local_run(tmp_path, folder, host, [leave, see]).carry_out(lambda _: None)
+    assert not sleepers(marker)
+
+
 CALLER = """
 import sys
 from ipaddress import IPv4Address
