@@ -11,9 +11,12 @@ from typing import Any
 LONGEST_EXCERPT = 500
 
 _DISK_FULL = "No space left on device"
-# Said by Ansible of any failure; what the host said stands elsewhere in the result.
-_EMPTY_WORDS = re.compile(r"(?i)(MODULE FAILURE.*|non-zero return code|Module result deserialization failed.*|"
-                          r"One or more items failed|Task failed: *)?\.?")  # fmt: skip
+# Said of any failure, by Ansible and by SSH; what the host said stands elsewhere in the result.
+_EMPTY_WORDS = re.compile(
+    r"(MODULE FAILURE.*|non-zero return code|Module result deserialization failed.*|One or more items failed|"
+    r"Task failed: *|(Shared connection|Connection) to \S+ closed)?\.?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

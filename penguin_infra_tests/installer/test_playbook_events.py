@@ -50,6 +50,11 @@ def test_a_hidden_output_stays_hidden() -> None:
     assert "s3cret" not in host_words({"censored": "hidden", "msg": "s3cret"})
 
 
+def test_what_ssh_says_of_its_own_end_is_not_the_hosts_word() -> None:
+    result = {"msg": "non-zero return code", "stderr": "Shared connection to 10.0.0.1 closed.\r\n", "stdout": "no room"}
+    assert host_words(result) == "no room"
+
+
 def test_in_a_loop_the_item_that_failed_speaks() -> None:
     results = [{"changed": True, "msg": "fine"}, {"failed": True, "msg": "non-zero return code", "stderr": "bad rule"}]
     assert host_words({"msg": "One or more items failed", "results": results}) == "bad rule"
