@@ -4,6 +4,7 @@ The pretended traffic is `node_mail.py`'s. What a mail says is `signed_mail.py`'
 """
 
 import json
+import re
 import smtplib
 import ssl
 import time
@@ -17,6 +18,8 @@ from penguin_infra.lab.private_files import write_private
 # A verification waits for minutes: the waits grow to a few seconds only.
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 0.5, 5.0
 _TIMEOUT_SECONDS = 10
+
+_ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")  # RFC 3463
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +94,21 @@ def _attempt(file: Path, route: Route) -> Attempt:
     try:
         _send(route, kept["sender"], kept["recipient"], kept["message"].encode("ascii"))
     except smtplib.SMTPRecipientsRefused as refused:
-        ((code, reply),) = refused.recipients.values()
-        return ended(*_ending(code), reply.decode(errors="replace"))
+        ((code, said),) = refused.recipients.values()
+        return ended(*_ending(code, said))
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as refused:
-        said = refused.smtp_error
-        return ended(*_ending(refused.smtp_code), said.decode(errors="replace") if isinstance(said, bytes) else said)
+        return ended(*_ending(refused.smtp_code, refused.smtp_error))
     except (smtplib.SMTPException, OSError) as error:
         return ended("deferred", "4.4.1", f"{type(error).__name__}: {error}")
     return ended("sent", "2.0.0", "250 2.0.0 OK")
 
 
-def _ending(code: int) -> tuple[str, str]:
-    return ("bounced", "5.7.1") if code >= 500 else ("deferred", "4.7.0")
+def _ending(code: int, said: bytes | str) -> tuple[str, str, str]:
+    """Status, DSN and reply as Postfix makes them of a server's word."""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    enhanced = _ENHANCED_CODE.match(text)
+    status = "bounced" if code >= 500 else "deferred"
+    return status, enhanced.group() if enhanced else f"{code // 100}.0.0", f"host said: {code} {text}"
 
 
 def _send(route: Route, sender: str, recipient: str, message: bytes) -> None:

@@ -130,7 +130,7 @@ def test_a_mail_that_is_refused_for_good_leaves_the_queue_as_a_bounce(lab: Lab, 
         until("the queue is empty", lambda: lab.nodes.queued(host.label) == 0)
     log = (lab.folder / "nodes" / host.label / "mail.log").read_text()
     assert "to=<verify@sink.lab.test>" in log
-    assert "status=bounced (5.1.1 no such mailbox)" in log
+    assert "dsn=5.1.1, status=bounced (host said: 550 5.1.1 no such mailbox)" in log
 
 
 def test_a_mail_that_cannot_be_is_refused(lab: Lab) -> None:

@@ -1,17 +1,20 @@
 """What a lab node's mail log tells: as much mail as its mood says, ended as its mood says, none while it is held."""
 
 import email
+import time
 from datetime import UTC, datetime, timedelta
 from email import policy
 from pathlib import Path
 
 import pytest
 
+from penguin_infra.agent.log_lines import Delivery, LineReader
 from penguin_infra.lab import node_mail
 from penguin_infra.lab.complaint_mail import feedback_report
 from penguin_infra.lab.history import HISTORY_HOURS, history_batches
 from penguin_infra.lab.node_mail import NodeMail
 from penguin_infra.lab.node_moods import USUAL, Scenario, mood_of
+from penguin_infra.lab.node_postbox import Attempt
 from penguin_infra.lab.node_simulation import SimulatedNode
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -86,3 +89,23 @@ def test_a_nodes_history_is_the_same_whenever_it_is_told() -> None:
     assert len(told) == HISTORY_HOURS
     assert told[1:] == again[:-1]
     assert {count.bucket_at for count in told[-1].counts} == {"2026-11-24T11:00:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("status", "dsn", "reply", "result"),
+    [
+        ("sent", "2.0.0", "250 2.0.0 OK", "sent"),
+        ("deferred", "4.4.1", "ConnectionRefusedError: [Errno 111] Connection refused", "deferred"),
+        ("bounced", "5.1.1", "host said: 550 5.1.1 not\nhere", "hard_bounce"),
+        ("bounced", "5.0.0", "host said: 554 no", "policy_rejection"),
+    ],
+)
+def test_an_attempt_at_a_real_mail_is_a_line_that_the_agent_counts(
+    mail: NodeMail, status: str, dsn: str, reply: str, result: str
+) -> None:
+    attempt = Attempt(time.time_ns(), "verify@sink.lab.test", status, dsn, reply)
+    mail.tell(attempt, "sink[127.0.0.1]:4272", now=NOW)
+    (line,) = mail.log.read_bytes().splitlines()
+    delivery = LineReader().read(line, NOW.timestamp())
+    assert isinstance(delivery, Delivery)
+    assert (delivery.result, delivery.mailbox_provider, delivery.is_outgoing) == (result, "other", True)
