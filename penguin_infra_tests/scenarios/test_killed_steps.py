@@ -102,6 +102,8 @@ def kill_at(fleet: FleetProcesses, ahead: dict[UUID, list[tuple[str, str]]]) -> 
             if wanted and is_held(fleet, node_id):
                 fleet.kill_run(current_run(fleet, node_id))
                 release(fleet, node_id)
+                # The dead run's session learns of its death when its statement ends.
+                await_free(fleet, node_id)
                 wanted.pop(0)
                 if wanted:
                     hold(fleet, node_id, *wanted[0])
@@ -132,6 +134,10 @@ def hold(fleet: FleetProcesses, node_id: UUID, step: str, status: str) -> None:
 def release(fleet: FleetProcesses, node_id: UUID) -> None:
     with fleet.engine.begin() as connection:
         connection.execute(text("DELETE FROM public.holds WHERE node_id = :node_id"), {"node_id": node_id})
+
+
+def await_free(fleet: FleetProcesses, node_id: UUID) -> None:
+    until("the dead run's session is gone", lambda: not is_held(fleet, node_id))
 
 
 def is_held(fleet: FleetProcesses, node_id: UUID) -> bool:
