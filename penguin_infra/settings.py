@@ -153,6 +153,19 @@ class Settings(BaseSettings):
                 "HOSTWIND_API_URL names the provider, but this home's fleet runs in the lab (PENGUIN_LAB):"
                 " unset HOSTWIND_API_*, or leave the lab by `penguin-infra down` and `up`, or set another PENGUIN_HOME"
             )
+        beyond = {
+            "PENGUIN_DNS_SERVER": self.dns_server,
+            "PENGUIN_INSTALLER_URL": self.installer_url and self.installer_url.host,
+            "PENGUIN_GATEWAY_URL": self.gateway_url and self.gateway_url.host,
+            "PENGUIN_SINK_ROUTE": self.sink_route,
+            "PENGUIN_SINK_HOST": self.sink_host,
+        }
+        named = [name for name, value in beyond.items() if value and value.partition(":")[0] != "127.0.0.1"]
+        if self.lab and named:
+            raise ValueError(
+                f"{', '.join(named)}: set for the real world, but this home's fleet runs in the lab (PENGUIN_LAB):"
+                " unset it, or set another PENGUIN_HOME"
+            )
         return self
 
     @classmethod

@@ -54,6 +54,7 @@ class PretendInstaller:
     failures: list[Exception] = field(default_factory=list)
     is_mail_lost: bool = False
     is_silent: bool = False
+    queued: int = 0
     helo: str | None = None
     installations: list[Installation] = field(default_factory=list)
     restarts: list[str] = field(default_factory=list)
@@ -95,7 +96,7 @@ class PretendInstaller:
         self.around("after mail")
 
     def count_queued(self, host: Host) -> int:
-        return int(self.is_mail_lost)
+        return self.queued + int(self.is_mail_lost)
 
 
 def signed_mail(hostname: str, mail: TestMail) -> bytes:

@@ -89,6 +89,8 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
         print_json(facts | tables)
         return
     show_fields(facts)
+    for finding in tables["verification"]:
+        finding["is_ok"] = "yes" if finding["is_ok"] else "NO"
     for key, (title, columns) in _TABLES.items():
         show(tables[key], columns, as_json=False, empty="", title=title)
 

@@ -139,8 +139,10 @@ def judge_reverse_name(names: Collection[str], addresses: Collection[str], *, ip
     )
 
 
-def judge_queue(queued: int) -> Finding:
-    """Whether anything stayed behind."""
+def judge_queue(queued: int, *, is_held: bool) -> Finding:
+    """Whether anything stayed behind; what a held node keeps is kept on purpose."""
+    if queued and is_held:
+        return Finding(Check.QUEUE_EMPTY, True, f"{queued} mails wait: the node is held")
     return _finding(
         Check.QUEUE_EMPTY,
         queued == 0,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from penguin_infra.domain.node import Node
+from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.domain.verification import (
     Finding,
     judge_absence,
@@ -25,6 +25,9 @@ from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.store import verifications
 from penguin_infra.store.sink import SinkMessage, find_messages
 
+# What is installed again while it is held keeps its customers' mail.
+_HELD = frozenset({NodeStatus.PAUSED, NodeStatus.MAINTENANCE})
+
 # A mail that was taken is off the queue within a moment.
 _QUEUE_EMPTIES_WITHIN = timedelta(seconds=30)
 
@@ -38,7 +41,7 @@ def verify_delivery(work: NodeWork, parts: ProvisionParts) -> None:
         parts.installer.send_mail(host, TestMail(f"verify@{host.hostname}", parts.sink_mailbox, correlation_id))
         mail = _await_mail(work, correlation_id)
         findings = (
-            _look(work, parts, host, mail)
+            _look(work, parts, node, mail)
             if mail
             else [judge_absence(work.limits.mail_timeout_minutes * 60, parts.installer.count_queued(host))]
         )
@@ -70,11 +73,11 @@ def _await_mail(work: NodeWork, correlation_id: str) -> SinkMessage | None:
         wait(work, VERIFY_DELIVERY, f"mail {correlation_id} is not at the sink yet; waited {waited}")
 
 
-def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: SinkMessage) -> Sequence[Finding]:
+def _look(work: NodeWork, parts: ProvisionParts, node: Node, sunk: SinkMessage) -> Sequence[Finding]:
     # Libraries that no sensor needs, and that take a while to import.
     from penguin_infra.verification.message import check_dkim, check_spf  # noqa: PLC0415
 
-    mail = sunk.mail
+    mail, host = sunk.mail, host_of(node)
     say_progress(work, VERIFY_DELIVERY, "the mail arrived; checking it, and the node from outside")
     received = judge_mail(
         mail,
@@ -90,8 +93,14 @@ def _look(work: NodeWork, parts: ProvisionParts, host: Host, sunk: SinkMessage) 
         ip=host.ip_address,
         host=host.hostname,
     )
-    queue = judge_queue(_count_queued(work, parts, host))
-    return [*received, reverse, queue, *judge_outside(parts.look_from_outside(host.ip_address))]
+    is_held = node.status in _HELD
+    queued = parts.installer.count_queued(host) if is_held else _count_queued(work, parts, host)
+    return [
+        *received,
+        reverse,
+        judge_queue(queued, is_held=is_held),
+        *judge_outside(parts.look_from_outside(host.ip_address)),
+    ]
 
 
 def _count_queued(work: NodeWork, parts: ProvisionParts, host: Host) -> int:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus
+from penguin_infra.domain.actions import UNDER_WAY, ActionKind, ActionStatus
 from penguin_infra.store.tables import AnyRow, node_actions
 from penguin_infra.store.telemetry_tables import node_directives, recovery_steps
 
@@ -27,17 +27,14 @@ _RESTART_NAMESPACE = UUID("b0a6a1de-3a55-4a0b-8f0e-6a8d2f3c5e10")
 
 def recovering_nodes(connection: Connection) -> frozenset[UUID]:
     """Nodes with a recovery planned or running."""
-    query = select(a.node_id).where(a.kind == ActionKind.RECOVER, a.status.in_(OPEN_STATUSES))
+    query = select(a.node_id).where(a.kind == ActionKind.RECOVER, a.status.in_(UNDER_WAY))
     return frozenset(connection.scalars(query))
 
 
 def oldest_open_recovery(connection: Connection) -> UUID | None:
     """The recovery that goes on as the probe while many nodes are silent."""
     found: UUID | None = connection.scalar(
-        select(a.id)
-        .where(a.kind == ActionKind.RECOVER, a.status.in_(OPEN_STATUSES))
-        .order_by(a.planned_at, a.id)
-        .limit(1)
+        select(a.id).where(a.kind == ActionKind.RECOVER, a.status.in_(UNDER_WAY)).order_by(a.planned_at, a.id).limit(1)
     )
     return found
 

@@ -13,13 +13,14 @@ from sqlalchemy import Engine, text
 from penguin_infra.dns_records.dynamic_update import DynamicUpdatePublisher
 from penguin_infra.dns_records.publisher import Record
 from penguin_infra.domain.actions import ActionKind
+from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra.installer.installer import HostKeyChanged, InstallFailed
 from penguin_infra.operations.node_steps import StepError, StepImpossible
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.provision_parts import Names
-from penguin_infra.store import rejections, verifications
+from penguin_infra.store import nodes, rejections, verifications
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import rotation
 from penguin_infra_tests.operations.making import Making
@@ -298,6 +299,20 @@ def test_a_reinstallation_goes_through_every_check_and_changes_no_status(making:
     assert making.node(node_id).status is NodeStatus.WARMING
     assert len(making.installer.installations) == 2
     assert making.installer.installations[1].host.host_key == "ssh-ed25519 AAAA"
+
+
+def test_what_waits_on_a_held_node_does_not_speak_against_its_reinstallation(making: Making, node_id: UUID) -> None:
+    making.provision(node_id)
+    with making.engine.begin() as connection:
+        nodes.apply_event(
+            connection, node_id, NodeEvent.PAUSED, reason="test", requested_by="person:test", now=making.at
+        )
+    making.installer.queued = 3
+    making.reinstall(node_id)
+    assert making.node(node_id).status is NodeStatus.PAUSED
+    with making.engine.connect() as connection:
+        told = {row.check_name: row.detail for row in verifications.list_findings(connection, node_id)}
+    assert told["queue_empty"] == "3 mails wait: the node is held"
 
 
 def test_a_node_that_is_being_installed_again_is_out_of_the_rotation_meanwhile(making: Making, node_id: UUID) -> None:

@@ -85,6 +85,24 @@ def test_the_lab_is_not_steered_by_the_providers_credentials(monkeypatch: pytest
     assert "hush" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PENGUIN_DNS_SERVER", "192.0.2.53:53"),
+        ("PENGUIN_INSTALLER_URL", "https://installer.example.com"),
+        ("PENGUIN_GATEWAY_URL", "https://gateway.example.com"),
+        ("PENGUIN_SINK_ROUTE", "sink.example.com:25"),
+        ("PENGUIN_SINK_HOST", "192.0.2.9"),
+    ],
+)
+def test_the_lab_is_not_led_into_the_real_world(
+    monkeypatch: pytest.MonkeyPatch, home: Path, name: str, value: str
+) -> None:
+    (home / FLEET_ENV_FILE).write_text("PENGUIN_LAB=true\nPENGUIN_DNS_SERVER=127.0.0.1:4269\n")
+    monkeypatch.setenv(name, value)
+    assert f"{name}: set for the real world" in refusal()
+
+
 def test_the_environment_goes_before_the_homes_file_and_the_file_before_the_default(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

@@ -120,7 +120,7 @@ def test_a_reverse_name_is_well_only_when_it_leads_back_and_forth(
 
 @pytest.mark.parametrize(("queued", "is_ok"), [(0, True), (1, False)])
 def test_a_queue_is_well_when_it_is_empty(queued: int, is_ok: bool) -> None:
-    finding = judge_queue(queued)
+    finding = judge_queue(queued, is_held=False)
     assert (finding.check, finding.is_ok) == (Check.QUEUE_EMPTY, is_ok)
 
 
@@ -170,7 +170,9 @@ VIEWS = st.builds(
 JUDGEMENTS: st.SearchStrategy[Callable[[], Sequence[Finding]]] = st.one_of(
     st.builds(lambda *all_: lambda: judge(all_[0], spf=all_[1], dkim=all_[2]), MAILS, RESULTS, RESULTS),
     st.builds(lambda view: lambda: judge_outside(view), VIEWS),
-    st.builds(lambda queued: lambda: [judge_queue(queued), judge_absence(60.0, queued)], st.integers(0, 9)),
+    st.builds(
+        lambda queued: lambda: [judge_queue(queued, is_held=False), judge_absence(60.0, queued)], st.integers(0, 9)
+    ),
     st.builds(
         lambda names, addresses: lambda: [judge_reverse_name(names, addresses, ip=IP, host=HOST)],
         st.lists(st.sampled_from([HOST, "other.test"]), max_size=2),
@@ -194,7 +196,13 @@ def test_every_check_is_made_by_one_judgement() -> None:
     findings = [
         *judge(),
         judge_reverse_name([HOST], [str(IP)], ip=IP, host=HOST),
-        judge_queue(0),
+        judge_queue(0, is_held=False),
         *judge_outside(CLOSED),
     ]
     assert sorted(finding.check for finding in findings) == sorted(Check)
+
+
+def test_what_a_held_node_keeps_is_no_fault() -> None:
+    finding = judge_queue(3, is_held=True)
+    assert (finding.is_ok, finding.detail) == (True, "3 mails wait: the node is held")
+    assert judge_queue(0, is_held=True).detail == "empty"
