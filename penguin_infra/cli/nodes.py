@@ -69,7 +69,6 @@ def provision(
     Example: penguin-infra nodes provision --count 3 --region dallas --plan ssd-1 --wait
     """
     fleet = wire()
-    _ = fleet.provision_parts  # what it lacks is told before anything is asked for
     price = _price(fleet, plan)
     with transaction(fleet) as connection:
         asked = request_nodes(

@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_the_request_ends_with_nothing_left(fleet: Real
     fleet.host.free_disk()
     assert (action.status, action.attempt) == ("failed", 3)
     assert "install_node" in action.outcome
-    assert "space" in action.outcome.lower()
+    assert "the disk is full" in action.outcome
     fleet.run(ActionKind.RELEASE, node_id)
     assert fleet.unaccounted() == []
     assert fleet.simulator.instances() == []

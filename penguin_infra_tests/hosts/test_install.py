@@ -209,6 +209,7 @@ def test_the_agent_counts_what_the_log_tells_also_over_a_rotation(node: Node) ->
     node.host.run("logrotate --force /etc/logrotate.d/penguin-mail")
     before = node.around.gateway.total()
     node.arrival(node.send().correlation_id)
+    node.beat()
     wait_until(lambda: node.around.gateway.total() > before)
     assert node.host.run("stat -c '%U:%G %a' /var/log/mail.log /var/log/mail.log.1").split() == ["root:adm", "640"] * 2
 
@@ -304,6 +305,7 @@ def test_a_restart_of_the_services_restarts_them_and_mends_what_was_changed(node
     node.host.run("logger -p mail.info from-another-program; sleep 1")
     assert "from-another-program" not in node.host.run("cat /var/log/mail.log")
     assert states(node.host) == ALL_ACTIVE
+    node.tell(transport="release")
     node.beat(lambda beat: beat["transport"] == "released")
 
 
