@@ -11,7 +11,7 @@ from penguin_infra_tests.fleets import add_node
 from penguin_infra_tests.simulator_process import SimulatorProcess
 
 FIGURES = {
-    "provider_instances": {"adopted", "dagster/row_count", "running"},
+    "provider_instances": {"dagster/row_count", "running"},
     "node_inventory": {
         "dagster/row_count",
         "nodes",
@@ -19,6 +19,7 @@ FIGURES = {
         "ghost",
         "changed_address",
         "changed_plan",
+        "stray_record",
         "adopted",
         "foreign",
     },
