@@ -9,7 +9,7 @@ import pytest
 from penguin_infra.hostwind.provider import InstanceStatus, ProviderUnavailable
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra_tests.contract.conftest import Connect
-from penguin_infra_tests.contract.scripted_server import Answer, Asked, scripted_server
+from penguin_infra_tests.scripted_server import Answer, Asked, scripted_server
 from penguin_infra_tests.simulator_process import SimulatorProcess
 
 NO_PLANS = Answer(200, json.dumps({"plans": []}))

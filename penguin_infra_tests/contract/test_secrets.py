@@ -10,7 +10,7 @@ import pytest
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra_tests.contract.conftest import Connect
-from penguin_infra_tests.contract.scripted_server import Answer, Asked, scripted_server
+from penguin_infra_tests.scripted_server import Answer, Asked, scripted_server
 from penguin_infra_tests.simulator_process import KEY, SECRET, SimulatorProcess, free_port
 
 BASIC = b64encode(f"{KEY}:{SECRET}".encode()).decode()

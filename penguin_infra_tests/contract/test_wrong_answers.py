@@ -14,7 +14,7 @@ from penguin_infra.hostwind.provider import (
 )
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra_tests.contract.conftest import Connect
-from penguin_infra_tests.contract.scripted_server import Answer, Asked, scripted_server
+from penguin_infra_tests.scripted_server import Answer, Asked, scripted_server
 from penguin_infra_tests.simulator_process import SimulatorProcess
 
 HTML = {"Content-Type": "text/html"}

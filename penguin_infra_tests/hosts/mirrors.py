@@ -1,7 +1,6 @@
 """Where this machine's own apt fetches Debian 12 from, and how a host without a way out names the same places.
 
-Only apt itself is asked: its proxies and credentials stay its own, and no address of a mirror stands here
-but Debian's public ones, for a machine that runs another distribution.
+Only apt itself is asked: its proxies and credentials stay its own, and no address of a mirror stands here.
 """
 
 import re
@@ -11,11 +10,7 @@ from urllib.parse import urlsplit
 
 RELEASE = "bookworm"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_PUBLIC = {
-    RELEASE: "http://deb.debian.org/debian",
-    f"{RELEASE}-updates": "http://deb.debian.org/debian",
-    f"{RELEASE}-security": "http://deb.debian.org/debian-security",
-}
+_SUITES = (RELEASE, f"{RELEASE}-updates", f"{RELEASE}-security")
 _MAIN_INDEX = re.compile(r"^'(?P<mirror>[^']+)/dists/(?P<suite>[^/']+)/main/binary-", re.MULTILINE)
 # A machine that reads a frozen mirror says so here; its hosts read the same mirror.
 _DATE_CHECKS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
@@ -41,7 +36,7 @@ class Mirror:
 
 
 def find_mirrors() -> list[Mirror]:
-    """This machine's mirrors of Debian 12, the release first; Debian's public ones when it has none."""
+    """This machine's mirrors of Debian 12, the release first; none where apt reads no Debian 12."""
     found = [
         (match["suite"], match["mirror"]) for match in _MAIN_INDEX.finditer(_ask("apt-get", "--print-uris", "update"))
     ]
@@ -51,8 +46,8 @@ def find_mirrors() -> list[Mirror]:
     for suite, address in found:
         addresses.setdefault(suite, address)
     if RELEASE not in addresses:
-        addresses = _PUBLIC
-    return [Mirror(suite, addresses[suite]) for suite in _PUBLIC if suite in addresses]
+        return []
+    return [Mirror(suite, addresses[suite]) for suite in _SUITES if suite in addresses]
 
 
 def date_options() -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from penguin_infra_tests.hosts.apt_proxy import APT_HELPER
 from penguin_infra_tests.hosts.control_groups import hierarchies
-from penguin_infra_tests.hosts.mirrors import KEYRING
+from penguin_infra_tests.hosts.mirrors import KEYRING, RELEASE, find_mirrors
 from penguin_infra_tests.hosts.slots import TOKEN
 
 _PROGRAMS = {
@@ -53,8 +53,10 @@ def missing_parts() -> list[str]:
         for program, package in _PROGRAMS.items()
         if not shutil.which(program)
     ]
-    if not APT_HELPER.exists():
-        missing.append("no apt: the hosts' packages come by this machine's own (a Debian or Ubuntu machine)")
+    if not APT_HELPER.exists() or not shutil.which("apt-get"):
+        missing.append("no apt: the hosts' packages come by this machine's own (a Debian 12 machine)")
+    elif not find_mirrors():
+        missing.append(f"no mirror of Debian 12 among apt's sources (a `deb` line with {RELEASE})")
     if not Path(KEYRING).exists():
         missing.append(f"no {KEYRING} (apt-get install debian-archive-keyring)")
     if os.geteuid() != 0:

@@ -1,12 +1,13 @@
-"""An HTTP server that answers with what a test wrote down, for answers that the simulator never gives.
+"""An HTTP server that answers with what a test wrote down, for answers that no real server gives when asked to.
 
-It knows nothing of the contract; the simulator's faults are the place for what a provider may do.
+It knows nothing of any contract; the simulator's faults are the place for what a provider may do.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -17,15 +18,17 @@ class Asked:
     method: str
     target: str
     headers: dict[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer to give."""
+    """One answer to give. `is_lost`: the connection breaks off before it."""
 
     status: int
     body: str
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    is_lost: bool = False
 
 
 @dataclass
@@ -45,18 +48,23 @@ def scripted_server(answer: Callable[[Asked], Answer]) -> Iterator[ScriptedServe
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Asked(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Asked(self.command, self.path, headers, body)
             asked.append(request)
             given = answer(request)
+            if given.is_lost:
+                self.close_connection = True
+                return
             self.send_response_only(given.status)
             for name, value in given.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(given.body.encode())))
+            if given.status != HTTPStatus.NO_CONTENT:
+                self.send_header("Content-Length", str(len(given.body.encode())))
             self.end_headers()
             self.wfile.write(given.body.encode())
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names are the standard library's
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names are the standard library's
 
         def log_message(self, *_: object) -> None:
             pass
