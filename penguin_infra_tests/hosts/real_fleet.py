@@ -174,7 +174,16 @@ class RealFleet:
             return {row.check_name: row for row in verifications.list_findings(connection, node_id)}
 
     def unaccounted(self) -> list[str]:
-        """Instances and records that no living node holds: there must be none, whatever happened."""
+        """Instances and records that no living node holds: there must be none, whatever happened.
+
+        The provider takes a reverse name away a moment after its instance: it is waited for.
+        """
+        deadline = time.monotonic() + 20
+        while (found := self._unaccounted()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    def _unaccounted(self) -> list[str]:
         with self.engine.connect() as connection:
             living = [node for node in nodes.list_nodes(connection) if node.status != "decommissioned"]
             known = {tuple(one) for node in living for one in published_names.live_records(connection, node.node_id)}
