@@ -11,7 +11,7 @@ from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.store import actions, listings, nodes
+from penguin_infra.store import actions, listings, node_places, nodes
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -42,8 +42,8 @@ def add_node(engine: Engine, number: int = 1, status: NodeStatus = NodeStatus.WA
             now=NOW - timedelta(days=1),
         )
         if _WAY[status]:
-            nodes.record_instance(connection, node_id, f"hw-{number}", NOW - timedelta(days=1))
-            nodes.record_address(connection, node_id, address(number), NOW - timedelta(days=1))
+            node_places.record_instance(connection, node_id, f"hw-{number}", NOW - timedelta(days=1))
+            node_places.record_address(connection, node_id, address(number), NOW - timedelta(days=1))
         for event in _WAY[status]:
             nodes.apply_event(
                 connection, node_id, event, reason="test", requested_by="person:test", now=NOW - timedelta(days=1)

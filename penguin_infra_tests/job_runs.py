@@ -6,13 +6,14 @@ from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.operations.publish_names import publish_dns
 from penguin_infra.operations.release_node import close_request
+from penguin_infra.operations.screen_address import screen_address
 from penguin_infra.operations.verify_delivery import verify_delivery
 
 
 def provision(work: NodeWork, parts: ProvisionParts) -> None:
     provision_node.request_instance(work, parts)
     provision_node.await_address(work)
-    provision_node.screen_address(work, parts)
+    screen_address(work, parts)
     publish_dns(work, parts)
     install_node(work, parts)
     verify_delivery(work, parts)

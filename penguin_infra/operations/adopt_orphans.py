@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.node import LABEL_PATTERN, InstanceLabel
-from penguin_infra.store import inventory, nodes
+from penguin_infra.store import inventory, node_places, nodes
 
 REQUESTED_BY = "policy:adopt_orphans"
 
@@ -42,7 +42,7 @@ def adopt_orphans(connection: Connection, *, grace: timedelta, limits: Guardrail
             requested_by=REQUESTED_BY,
             now=now,
         )
-        nodes.record_instance(connection, node_id, instance.provider_id, now)
+        node_places.record_instance(connection, node_id, instance.provider_id, now)
         inventory.resolve_orphans(connection, [instance.provider_id], now)
         adopted.append(label)
     return adopted

@@ -13,7 +13,7 @@ from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_node import INSTALL_NODE
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.operations.publish_names import publish_records
-from penguin_infra.store import nodes, published_names
+from penguin_infra.store import node_places, published_names
 
 
 def install_node(work: NodeWork, parts: ProvisionParts) -> None:
@@ -25,7 +25,7 @@ def install_node(work: NodeWork, parts: ProvisionParts) -> None:
             token = issue_agent_token(connection, node.node_id, work.clock.now())
         installed = _install(work, parts, Installation(host, parts.gateway_url, token))
         with work.engine.begin() as connection:
-            nodes.record_host_key(connection, node.node_id, installed.host_key, work.clock.now())
+            node_places.record_host_key(connection, node.node_id, installed.host_key, work.clock.now())
         key = dkim_record(host.hostname, installed.dkim_selector, installed.dkim_public_key)
         publish_records(work, parts, [key])
 

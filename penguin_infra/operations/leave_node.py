@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from penguin_infra.dns_records.publisher import DnsPublisher
 from penguin_infra.domain.node import InstanceLabel, Node, NodeStatus, token_of
 from penguin_infra.domain.node_names import PTR, NamedRecord, find_stray
+from penguin_infra.operations.instances import destroy_instances
 from penguin_infra.operations.node_steps import Done, StepImpossible, do_step
 from penguin_infra.operations.node_work import NodeWork
-from penguin_infra.operations.provision_node import destroy_instances
 from penguin_infra.operations.publish_names import in_zone
 from penguin_infra.store import credentials, inventory, published_names
 

@@ -17,7 +17,7 @@ from penguin_infra.operations.node_steps import Done, StepImpossible, do_step, i
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_node import PUBLISH_DNS
 from penguin_infra.operations.provision_parts import ProvisionParts
-from penguin_infra.store import nodes, published_names
+from penguin_infra.store import node_places, published_names
 
 
 def publish_dns(work: NodeWork, parts: ProvisionParts) -> None:
@@ -32,7 +32,7 @@ def publish_dns(work: NodeWork, parts: ProvisionParts) -> None:
         hostname, ip_address = parts.hostname_of(node.label), node.ip_address
         forward, reverse = forward_records(hostname, ip_address), reverse_record(hostname, ip_address)
         with work.engine.begin() as connection:
-            nodes.record_hostname(connection, node.node_id, hostname, work.clock.now())
+            node_places.record_hostname(connection, node.node_id, hostname, work.clock.now())
         publish_records(work, parts, forward, also_wanted=[reverse])
         work.say(f"{hostname} is {ip_address}; asking the provider for the reverse name")
         work.provider.set_reverse_name(node.provider_id, ip_address, hostname)

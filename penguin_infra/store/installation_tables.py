@@ -27,7 +27,6 @@ dns_records = Table(
     Column("value", Text, nullable=False),
     at_column("wanted_at", nullable=False),
     at_column("published_at"),
-    at_column("checked_at"),
     at_column("removed_at"),
 )
 

@@ -34,7 +34,7 @@ def live_records(connection: Connection, node_id: UUID) -> list[NamedRecord]:
 
 def mark_published(connection: Connection, node_id: UUID, records: Collection[NamedRecord], now: datetime) -> None:
     """They were read back."""
-    connection.execute(update(dns_records).where(_these(node_id, records)).values(published_at=now, checked_at=now))
+    connection.execute(update(dns_records).where(_these(node_id, records)).values(published_at=now))
 
 
 def mark_removed(connection: Connection, node_id: UUID, records: Collection[NamedRecord], now: datetime) -> None:

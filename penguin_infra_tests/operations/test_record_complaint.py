@@ -11,7 +11,7 @@ from penguin_infra.domain.complaint import NotFeedback
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.record_complaint import RecordedComplaint, record_complaint
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places, nodes
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.store.telemetry_tables import complaints
 from penguin_infra_tests.feedback import RECIPIENT, feedback_report
@@ -38,8 +38,8 @@ def hand_over(engine: Engine, first: UUID, at: datetime) -> UUID:
         )
     second = add_node(engine, 2, NodeStatus.PROVISIONING)
     with engine.begin() as connection:
-        nodes.record_instance(connection, second, "hw-2", at)
-        nodes.record_address(connection, second, address(1), at)
+        node_places.record_instance(connection, second, "hw-2", at)
+        node_places.record_address(connection, second, address(1), at)
     return second
 
 

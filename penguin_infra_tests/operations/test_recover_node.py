@@ -20,7 +20,7 @@ from penguin_infra.operations.judge_health import judge_health
 from penguin_infra.operations.node_work import NodeWork, ProvisionLimits, claim_node_work
 from penguin_infra.operations.recovery_steps import ManySilent, ObserverLost, RecoverError
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import nodes, recoveries
+from penguin_infra.store import node_places, nodes, recoveries
 from penguin_infra.store.alerts import list_alerts
 from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.fleets import NOW, add_node, plan, status_of
@@ -124,7 +124,7 @@ def world(engine: Engine, provider: RestProvider, simulator: SimulatorProcess) -
     node_id = add_node(engine)
     made = provider.create_instance(label=f"penguin-{node_id.hex}", region="dallas", plan="ssd-1")
     with engine.begin() as connection:
-        nodes.record_instance(connection, node_id, made.provider_id, NOW - timedelta(days=1))
+        node_places.record_instance(connection, node_id, made.provider_id, NOW - timedelta(days=1))
     return World(engine, provider, simulator, node_id, made.provider_id)
 
 

@@ -16,7 +16,7 @@ from penguin_infra.hostwind.provider import Instance, InstanceStatus, ProviderUn
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra.operations.adopt_orphans import adopt_orphans
 from penguin_infra.operations.take_inventory import compare_inventory, refresh_listing
-from penguin_infra.store import inventory, nodes, published_names
+from penguin_infra.store import inventory, node_places, nodes, published_names
 from penguin_infra.store.requests import leftovers
 from penguin_infra_tests.fleets import NOW
 from penguin_infra_tests.simulator_process import SimulatorProcess
@@ -50,8 +50,8 @@ def add_real_node(engine: Engine, provider: RestProvider, fleet_name: str, label
     instance = create(provider, str(InstanceLabel.of(fleet_name=fleet_name, label=label, node_id=node_id)))
     assert instance.ip_address is not None
     with engine.begin() as connection:
-        nodes.record_instance(connection, node_id, instance.provider_id, yesterday)
-        nodes.record_address(connection, node_id, instance.ip_address, yesterday)
+        node_places.record_instance(connection, node_id, instance.provider_id, yesterday)
+        node_places.record_address(connection, node_id, instance.ip_address, yesterday)
         nodes.apply_event(
             connection, node_id, NodeEvent.ADMITTED, reason="test", requested_by="person:test", now=yesterday
         )
@@ -207,7 +207,7 @@ def test_a_record_that_outlived_its_node_is_a_stray_until_it_is_removed(
     node_id, provider_id = add_real_node(engine, provider, fleet_name)
     yesterday = NOW - timedelta(days=1)
     with engine.begin() as connection:
-        nodes.record_hostname(connection, node_id, "node-001.nodes.example", yesterday)
+        node_places.record_hostname(connection, node_id, "node-001.nodes.example", yesterday)
         node = nodes.get_node(connection, node_id)
         assert node.ip_address is not None
         records = forward_records("node-001.nodes.example", node.ip_address)

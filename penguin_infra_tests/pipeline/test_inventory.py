@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from penguin_infra.domain.node import InstanceLabel
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places, nodes
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.fleets import add_node
 from penguin_infra_tests.simulator_process import SimulatorProcess
@@ -106,7 +106,9 @@ def test_a_node_without_its_instance_is_a_ghost(
     provider_id = create(fleet, label)
     if is_known:
         with fleet.engine.begin() as connection:
-            nodes.record_instance(connection, node_id, provider_id, nodes.get_node(connection, node_id).updated_at)
+            node_places.record_instance(
+                connection, node_id, provider_id, nodes.get_node(connection, node_id).updated_at
+            )
     result = take_inventory(definitions, instance)
     ghosts = checks(result)["no_ghosts"]
     assert ghosts.severity is dg.AssetCheckSeverity.ERROR

@@ -14,7 +14,7 @@ from penguin_infra.domain.inventory import Drift, DriftKind
 from penguin_infra.domain.node import InstanceLabel, NodeStatus
 from penguin_infra.operations.approve_action import approve_action
 from penguin_infra.operations.plan_actions import plan_actions
-from penguin_infra.store import actions, drains, inventory, nodes
+from penguin_infra.store import actions, drains, inventory, node_places
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.fleets import add_node, plan, rotation, status_of
 from penguin_infra_tests.pipeline.test_node_jobs import ask, ledger, run
@@ -29,7 +29,7 @@ def node_id(fleet: Wiring) -> UUID:
     label = InstanceLabel.of(fleet_name=fleet.settings.fleet_name, label="node-001", node_id=made)
     instance = fleet.provider.create_instance(label=str(label), region="dallas", plan="ssd-1")
     with fleet.engine.begin() as connection:
-        nodes.record_instance(connection, made, instance.provider_id, fleet.clock.now())
+        node_places.record_instance(connection, made, instance.provider_id, fleet.clock.now())
     return made
 
 

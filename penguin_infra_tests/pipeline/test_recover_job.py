@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from penguin_infra.defs.remediation.recover import recover_sensor
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.judge_health import judge_health
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.fleets import add_node, add_nodes, status_of
 from penguin_infra_tests.pipeline.test_node_jobs import ask, ledger, run
@@ -27,7 +27,7 @@ def fallen(fleet: Wiring) -> UUID:
     made = fleet.provider.create_instance(label=f"penguin-ill-{node_id.hex[:8]}", region="dallas", plan="ssd-1")
     now = fleet.clock.now()
     with fleet.engine.begin() as connection:
-        nodes.record_instance(connection, node_id, made.provider_id, now)
+        node_places.record_instance(connection, node_id, made.provider_id, now)
     fall_silent(fleet, [node_id])
     return node_id
 

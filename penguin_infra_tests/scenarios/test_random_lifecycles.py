@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from penguin_infra.domain.lifecycle import TRANSITIONS, IllegalTransition, NodeEvent
 from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places, nodes
 from penguin_infra_tests.fleets import NOW, address, rotation
 
 _EVENTS = st.sampled_from([event.value for event in NodeEvent]).map(NodeEvent)
@@ -67,9 +67,9 @@ class Lifecycles(RuleBasedStateMachine):
         with self.engine.begin() as connection:
             if ip_address in others:
                 with pytest.raises(nodes.AddressHeld):
-                    nodes.record_address(connection, node_id, ip_address, self._tick())
+                    node_places.record_address(connection, node_id, ip_address, self._tick())
                 return
-            nodes.record_address(connection, node_id, ip_address, self._tick())
+            node_places.record_address(connection, node_id, ip_address, self._tick())
         self.held[node_id] = ip_address
 
     @rule(node_id=node_ids, event=_EVENTS)

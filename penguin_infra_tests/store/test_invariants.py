@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
-from penguin_infra.store import listings, nodes
+from penguin_infra.store import listings, node_places, nodes
 from penguin_infra_tests.fleets import NOW, add_node, address, list_address, plan, rotation
 
 
@@ -58,14 +58,14 @@ def test_two_living_nodes_cannot_hold_one_address(engine: Engine) -> None:
     add_node(engine, 1)
     other = add_node(engine, 2)
     with engine.begin() as connection, pytest.raises(nodes.AddressHeld, match=r"127\.77\.0\.1 is held by node-001"):
-        nodes.record_address(connection, other, address(1), NOW)
+        node_places.record_address(connection, other, address(1), NOW)
 
 
 def test_the_address_of_a_node_that_is_gone_can_be_held_again(engine: Engine) -> None:
     add_node(engine, 1, NodeStatus.DECOMMISSIONED)
     other = add_node(engine, 2)
     with engine.begin() as connection:
-        nodes.record_address(connection, other, address(1), NOW)
+        node_places.record_address(connection, other, address(1), NOW)
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ def test_a_listing_follows_the_address_not_the_node(engine: Engine) -> None:
         )
     heir = add_node(engine, 2)
     with engine.begin() as connection:
-        nodes.record_address(connection, heir, address(1), NOW)
+        node_places.record_address(connection, heir, address(1), NOW)
     assert rotation(engine) == set()

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from penguin_infra.domain.lifecycle import IllegalTransition, NodeEvent, return_event
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places, nodes
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, address, status_of
 
 
@@ -69,7 +69,7 @@ def test_of_two_nodes_that_had_an_address_the_living_one_is_meant(engine: Engine
     add_node(engine, 1, NodeStatus.DECOMMISSIONED)
     heir = add_node(engine, 2, NodeStatus.PROVISIONING)
     with engine.begin() as connection:
-        nodes.record_address(connection, heir, address(1), NOW)
+        node_places.record_address(connection, heir, address(1), NOW)
     assert find(engine, str(address(1))) == heir
 
 
@@ -130,7 +130,7 @@ def test_a_repeated_address_changes_nothing(engine: Engine) -> None:
     node_id = add_node(engine)
     with engine.begin() as connection:
         before = nodes.get_node(connection, node_id)
-        nodes.record_address(connection, node_id, address(1), NOW + timedelta(days=1))
+        node_places.record_address(connection, node_id, address(1), NOW + timedelta(days=1))
         assert nodes.get_node(connection, node_id) == before
 
 

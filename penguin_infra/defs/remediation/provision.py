@@ -15,6 +15,7 @@ from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.provision_requested import plan_provisions
 from penguin_infra.operations import install_node as installing
 from penguin_infra.operations import provision_node, publish_names
+from penguin_infra.operations import screen_address as screening
 from penguin_infra.operations import verify_delivery as verifying
 from penguin_infra.store.requests import requested_nodes
 from penguin_infra.wiring import Wiring
@@ -40,7 +41,7 @@ def await_address(context: OpExecutionContext, fleet: ResourceParam[Wiring], nod
 def screen_address(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
     """Ask every blacklist about the address; a listed one is given back for another."""
     with node_run.working(context, fleet) as work:
-        provision_node.screen_address(work, fleet.provision_parts)
+        screening.screen_address(work, fleet.provision_parts)
 
 
 @dg.op(ins={"addressed": dg.In(dg.Nothing)})

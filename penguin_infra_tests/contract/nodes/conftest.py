@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.operations.issue_credentials import create_api_key, issue_agent_token
-from penguin_infra.store import nodes
+from penguin_infra.store import node_places, nodes
 from penguin_infra.store.database import make_engine
 from penguin_infra_tests import fleets
 from penguin_infra_tests.conftest import Databases
@@ -62,8 +62,8 @@ class Lab:
         until("it runs", lambda: self._status(provider_id) == "running")
         if status is NodeStatus.PROVISIONING:
             with self.engine.begin() as connection:
-                nodes.record_instance(connection, node_id, provider_id, fleets.NOW)
-                nodes.record_address(connection, node_id, fleets.address(number), fleets.NOW)
+                node_places.record_instance(connection, node_id, provider_id, fleets.NOW)
+                node_places.record_address(connection, node_id, fleets.address(number), fleets.NOW)
         return LabHost(node_id, label, str(fleets.address(number)), provider_id, self.token(node_id))
 
     def token(self, node_id: UUID) -> str:

@@ -76,7 +76,6 @@ CREATE TABLE fleet.dns_records (
     value text NOT NULL,
     wanted_at timestamptz NOT NULL,
     published_at timestamptz,
-    checked_at timestamptz,
     removed_at timestamptz
 );
 CREATE UNIQUE INDEX dns_records_one_live ON fleet.dns_records (name, rdtype, value) WHERE removed_at IS NULL;
