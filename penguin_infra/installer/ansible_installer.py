@@ -68,6 +68,10 @@ class AnsibleInstaller(Installer):
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
 
+    def identify(self, host: Host, say: Say) -> str:
+        """The key that the host shows, compared with the pinned one if there is one."""
+        return pin_host_key(host, port=self._access.port, patience_seconds=self._patience_seconds, say=say)
+
     def install(self, installation: Installation, say: Say) -> Installed:
         """Bring the host to what it should be; a repeat changes nothing.
 
@@ -132,8 +136,7 @@ class AnsibleInstaller(Installer):
         return run.carry_out(say)
 
     def _pinned(self, host: Host, say: Say) -> Host:
-        key = pin_host_key(host, port=self._access.port, patience_seconds=self._patience_seconds, say=say)
-        return replace(host, host_key=key)
+        return replace(host, host_key=self.identify(host, say))
 
     def _on_host(self, host: Host, command: str, *, given: bytes = b"") -> bytes:
         return run_on_host(

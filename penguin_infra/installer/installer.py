@@ -83,6 +83,10 @@ class TestMail:
 class Installer(Protocol):
     """Installs hosts and looks into them. Every call has a time-out, may be repeated, and raises `InstallError`s."""
 
+    def identify(self, host: Host, say: Say) -> str | None:
+        """The host's key at first contact, to be pinned before anything is sent to it; None: `install` tells it."""
+        ...
+
     def install(self, installation: Installation, say: Say) -> Installed:
         """Bring the host to what it should be; a repeat changes nothing."""
         ...

@@ -71,6 +71,9 @@ class RemoteInstaller(Installer):
         """Close the connections."""
         self._client.close()
 
+    def identify(self, host: Host, say: Say) -> None:
+        """The service meets the host, and tells its key when it has installed it."""
+
     def install(self, installation: Installation, say: Say) -> Installed:
         """Have the host brought to what it should be."""
         host = installation.host

@@ -1,12 +1,13 @@
 """Install a node: a token for its agent, everything that makes it a sending node, and the key that it signs with."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from penguin_infra.domain.node import Node
 from penguin_infra.domain.node_names import dkim_record
-from penguin_infra.installer.installer import Host, HostUnreachable, Installation, Installed
+from penguin_infra.installer.installer import Host, HostUnreachable, Installation, Installed, Say
 from penguin_infra.operations.issue_credentials import issue_agent_token
 from penguin_infra.operations.node_steps import Done, StepError, StepImpossible, do_step, in_seconds, say_progress, wait
 from penguin_infra.operations.node_work import NodeWork
@@ -24,8 +25,7 @@ def install_node(work: NodeWork, parts: ProvisionParts) -> None:
         with work.engine.begin() as connection:
             token = issue_agent_token(connection, node.node_id, work.clock.now())
         installed = _install(work, parts, Installation(host, parts.gateway_url, token))
-        with work.engine.begin() as connection:
-            node_places.record_host_key(connection, node.node_id, installed.host_key, work.clock.now())
+        _pin(work, host, installed.host_key)
         key = dkim_record(host.hostname, installed.dkim_selector, installed.dkim_public_key)
         publish_records(work, parts, [key])
 
@@ -53,9 +53,26 @@ def _install(work: NodeWork, parts: ProvisionParts, installation: Installation) 
 
     while True:
         try:
+            if installation.host.host_key is None:
+                installation = _meet(work, parts, installation, say)
             return parts.installer.install(installation, say)
         except HostUnreachable as error:
             waited = work.clock.now() - begun_at
             if work.clock.now() >= deadline_at:
                 raise StepError(f"{error}; tried for {in_seconds(waited)}") from None
             wait(work, INSTALL_NODE, f"{error}; tried for {in_seconds(waited)}")
+
+
+def _meet(work: NodeWork, parts: ProvisionParts, installation: Installation, say: Say) -> Installation:
+    """Pin the key of the first contact at once: an installation that breaks off leaves no second first contact."""
+    host = installation.host
+    key = parts.installer.identify(host, say)
+    if key is None:
+        return installation
+    _pin(work, host, key)
+    return replace(installation, host=replace(host, host_key=key))
+
+
+def _pin(work: NodeWork, host: Host, key: str) -> None:
+    with work.engine.begin() as connection:
+        node_places.record_host_key(connection, host.node_id, key, work.clock.now())

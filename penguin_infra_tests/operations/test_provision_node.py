@@ -203,6 +203,15 @@ def test_an_installation_that_failed_is_repeated_and_the_steps_before_it_are_not
     assert making.node(node_id).status is NodeStatus.WARMING
 
 
+def test_the_key_of_the_first_contact_is_pinned_before_anything_is_installed(making: Making, node_id: UUID) -> None:
+    making.installer.failures = [InstallFailed("apt is locked")]
+    with pytest.raises(InstallFailed):
+        making.provision(node_id)
+    assert making.node(node_id).host_key == "ssh-ed25519 AAAA"
+    making.provision(node_id)
+    assert [order.host.host_key for order in making.installer.installations] == ["ssh-ed25519 AAAA"]
+
+
 def test_a_host_with_another_key_is_given_up_at_once(making: Making, node_id: UUID) -> None:
     making.installer.failures = [HostKeyChanged("SHA256:other")]
     action = making.provision_until_over(node_id)
