@@ -11,13 +11,8 @@ from penguin_infra.domain.listing_alerts import IllList, ListedAddress
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.node_alerts import FailedRequest, HeldNode, OpenDrift, OpenRequest
 from penguin_infra.store import inventory, listings
-from penguin_infra.store.tables import (
-    blacklist_health,
-    node_actions,
-    node_transitions,
-    provisioning_steps,
-    sending_nodes,
-)
+from penguin_infra.store.blacklist_tables import blacklist_health
+from penguin_infra.store.tables import node_actions, node_transitions, provisioning_steps, sending_nodes
 
 n = sending_nodes.c
 

@@ -13,7 +13,8 @@ from penguin_infra.domain.drain import DrainView, Queue
 from penguin_infra.domain.heartbeat import SILENT_AFTER_SECONDS, is_observer_alive
 from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
 from penguin_infra.domain.policies.pause_listed import PAUSING_SEVERITIES
-from penguin_infra.store.tables import AnyRow, ip_blacklist_events, node_actions, sending_nodes
+from penguin_infra.store.blacklist_tables import ip_blacklist_events
+from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
 from penguin_infra.store.telemetry_tables import gateway_clock, node_pulses
 
 n = sending_nodes.c

@@ -18,15 +18,13 @@ from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.listing_state import ListingState
 from penguin_infra.domain.node import SENDING_STATUSES
 from penguin_infra.domain.policies.pause_listed import ListedNode, OpenListing
-from penguin_infra.store.tables import (
-    AnyRow,
+from penguin_infra.store.blacklist_tables import (
     blacklist_freezes,
     blacklist_health,
     blacklist_states,
     ip_blacklist_events,
-    ip_tenures,
-    sending_nodes,
 )
+from penguin_infra.store.tables import AnyRow, ip_tenures, sending_nodes
 
 StateKey = tuple[IPv4Address, str]
 

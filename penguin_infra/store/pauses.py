@@ -8,7 +8,8 @@ from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies.pause_listed import PAUSING_SEVERITIES
 from penguin_infra.domain.policies.resume_recovered import PausedNode
-from penguin_infra.store.tables import ip_blacklist_events, node_actions, sending_nodes
+from penguin_infra.store.blacklist_tables import ip_blacklist_events
+from penguin_infra.store.tables import node_actions, sending_nodes
 
 n = sending_nodes.c
 a = node_actions.c

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -24,7 +23,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
+from sqlalchemy.dialects.postgresql import INET, JSONB
 
 SCHEMA = "fleet"
 
@@ -165,57 +164,6 @@ instance_drift = Table(
     at_column("first_seen_at", nullable=False),
     at_column("last_seen_at", nullable=False),
     at_column("resolved_at"),
-)
-
-ip_blacklist_events = Table(
-    "ip_blacklist_events",
-    metadata,
-    id_column(),
-    node_id_column(nullable=True),
-    Column("blacklist_provider", String(100), nullable=False),
-    at_column("listed_at", nullable=False),
-    at_column("delisted_at"),
-    Column("details", Text),
-    Column("ip_address", INET, nullable=False),
-    Column("zone", String(255), nullable=False),
-    Column("codes", ARRAY(Text), nullable=False),
-    Column("reason", Text),
-    Column("severity", String(20), nullable=False),
-    at_column("suspected_at", nullable=False),
-)
-
-blacklist_states = Table(
-    "blacklist_states",
-    metadata,
-    Column("ip_address", INET, primary_key=True),
-    Column("zone", String(255), primary_key=True),
-    Column("state", String(20), nullable=False),
-    at_column("since", nullable=False),
-    Column("facts", JSONB, nullable=False),
-    at_column("updated_at", nullable=False),
-)
-
-blacklist_health = Table(
-    "blacklist_health",
-    metadata,
-    Column("zone", String(255), primary_key=True),
-    Column("resolver", String(255), primary_key=True),
-    Column("ip_version", SmallInteger, primary_key=True, autoincrement=False),
-    Column("is_healthy", Boolean, nullable=False),
-    Column("reason", Text),
-    at_column("since", nullable=False),
-    at_column("checked_at", nullable=False),
-)
-
-blacklist_freezes = Table(
-    "blacklist_freezes",
-    metadata,
-    id_column(),
-    Column("zone", String(255), nullable=False),
-    Column("reason", Text, nullable=False),
-    at_column("frozen_at", nullable=False),
-    at_column("lifted_at"),
-    Column("lifted_by", String(100)),
 )
 
 fleet_switches = Table(

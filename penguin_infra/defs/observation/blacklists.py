@@ -10,7 +10,8 @@ from penguin_infra.defs.tables import bars, markdown_table, table_metadata
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.operations.sweep_blacklists import SweepReport, sweep_blacklists
 from penguin_infra.store import listings
-from penguin_infra.store.tables import AnyRow, ip_blacklist_events
+from penguin_infra.store.blacklist_tables import ip_blacklist_events
+from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 
 
