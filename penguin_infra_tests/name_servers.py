@@ -1,21 +1,16 @@
 """Real authoritative name servers for tests: Knot and BIND, each a process of its own with a TSIG key.
 
-Starting, killing, and looking into their zones from outside; nothing of the product. PowerDNS stands beside this file.
+Looking into their zones and changing them from outside; nothing of the product. PowerDNS stands beside this file,
+and how a process starts and ends in `server_process.py`.
 """
 
-import os
 import secrets
-import shutil
-import signal
-import subprocess
-import time
-from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple
 
 import dns.exception
 import dns.message
@@ -27,18 +22,14 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 import dns.zone
-import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
-from penguin_infra_tests.dns_process import free_port
+from penguin_infra_tests.server_process import ServerProcess
 
 FORWARD_ZONE = "nodes.test"
 REVERSE_ZONE = "10.in-addr.arpa"
 
 _ANSWER_SECONDS = 5
-# A busy machine may take its time; only a broken server takes this long.
-_LONGEST_START_SECONDS = 60
-_SUPERUSER_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 START_OF_AUTHORITY = "ns.{zone}. hostmaster.{zone}. 1 3600 600 86400 5"
 
 
@@ -64,11 +55,8 @@ class ZoneRecord(NamedTuple):
     value: str
 
 
-class NameServer(ABC):
-    """One server on one address, port and folder; `start` after `kill` finds the same records again."""
-
-    package: ClassVar[str]
-    binary: ClassVar[str]
+class NameServer(ServerProcess):
+    """A primary of zones; `start` after `kill` finds the same records again."""
 
     def __init__(
         self,
@@ -79,69 +67,9 @@ class NameServer(ABC):
         address: str = "127.0.0.1",
         port: int | None = None,
     ) -> None:
-        self.directory = directory
+        super().__init__(directory, address=address, port=port)
         self.zones = zones
         self.key = key or TsigKey()
-        self.address = address
-        self.port = port or free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @classmethod
-    def find_binary(cls) -> str | None:
-        """Where the server's program is; None where it is not installed."""
-        return shutil.which(cls.binary, path=f"{os.environ['PATH']}:{_SUPERUSER_FOLDERS}")
-
-    @classmethod
-    def require(cls, *, in_ci: bool = True) -> None:
-        """Skip the test where the server is not installed; in CI fail, unless told otherwise."""
-        if cls.find_binary() is None:
-            missing = f"{cls.binary} is not installed: apt-get install {cls.package}"
-            if in_ci and os.environ.get("CI") == "true":
-                pytest.fail(missing)
-            pytest.skip(missing)
-
-    @property
-    def server(self) -> str:
-        """`address:port`, as the product's setting takes it."""
-        return f"{self.address}:{self.port}"
-
-    @property
-    def log(self) -> str:
-        return (self.directory / "server.log").read_text()
-
-    def start(self) -> None:
-        """Start it and wait until it answers for its zones."""
-        assert self._process is None, "it runs already"
-        if not self.directory.exists():
-            self.directory.mkdir(parents=True)
-            self.directory.chmod(0o700)  # the key is in the configuration
-            self.prepare()
-        program = self.find_binary()
-        assert program, f"{self.binary} is not installed"
-        with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, *self.arguments()], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + _LONGEST_START_SECONDS
-        while not self._is_serving():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise AssertionError(f"{self.binary} did not start: {self.log}")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """As `kill -9` would."""
-        self._end(signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def zone_records(self, zone: str) -> frozenset[ZoneRecord]:
         """All records of a zone but its SOA and NS, by a zone transfer."""
@@ -178,14 +106,6 @@ class NameServer(ABC):
             update.delete(dns.name.from_text(name), *([rdtype] if rdtype else []))
         self._send(update)
 
-    @abstractmethod
-    def prepare(self) -> None:
-        """Write the configuration and the empty zones."""
-
-    @abstractmethod
-    def arguments(self) -> Sequence[str]:
-        """The program's arguments, to run in the foreground with its log on stderr."""
-
     def _send(self, update: dns.update.UpdateMessage) -> None:
         update.use_tsig(self.key.keyring)
         rcode = self._ask(update).rcode()
@@ -194,23 +114,12 @@ class NameServer(ABC):
     def _ask(self, message: dns.message.Message) -> dns.message.Message:
         return dns.query.tcp(message, self.address, port=self.port, timeout=_ANSWER_SECONDS)
 
-    def _is_serving(self) -> bool:
+    def is_serving(self) -> bool:
         try:
             answers = [self._ask(dns.message.make_query(zone, dns.rdatatype.SOA)) for zone in self.zones]
         except (OSError, EOFError, dns.exception.DNSException):
             return False
         return all(answer.rcode() == dns.rcode.NOERROR and answer.answer for answer in answers)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(how)
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(20)
-        self._process = None
 
     def _write_zone_files(self) -> None:
         for zone in self.zones:
