@@ -34,6 +34,7 @@ ip_blacklist_events = Table(
     at_column("suspected_at", nullable=False),
     Column("operator", String(100)),
     Column("delist_url", Text),
+    Column("family", String(50)),
 )
 
 blacklist_states = Table(
@@ -46,6 +47,7 @@ blacklist_states = Table(
     Column("facts", JSONB, nullable=False),
     at_column("updated_at", nullable=False),
     at_column("asked_at"),
+    at_column("answered_at"),
 )
 
 blacklist_observations = Table(
@@ -100,12 +102,13 @@ blacklist_freezes = Table(
     Column("lifted_by", String(100)),
 )
 
-# How many questions each list was asked in each hour (UTC), whatever for: what its terms count.
+# How many questions each list was asked in each ten minutes, whatever for: what its terms count. Finer than an hour, so
+# that a window of 24 hours, rounded up to whole slots, is hardly more than those.
 blacklist_questions = Table(
     "blacklist_questions",
     metadata,
     Column("zone", String(255), primary_key=True),
-    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("slot_at", DateTime(timezone=True), primary_key=True),
     Column("asked", BigInteger, nullable=False),
 )
 

@@ -1,7 +1,9 @@
-"""A sending node whose address has a confirmed critical or high listing is paused.
+"""A sending node is paused by a confirmed critical or high listing, or by medium ones of two different operators.
 
-The rotation drops such a node by itself, in the transaction that records the listing; the pause makes it durable, and
-says so to people. Listings by a list that is frozen (it suddenly listed too many) pause nobody.
+One operator's medium listing is one opinion, however many of its lists repeat it; ranges and policies inform only, for
+the catalogue lets no such code weigh more. The rotation drops a gravely listed node by itself, in the transaction that
+records the listing; the pause makes it durable, and says so to people. Listings by a list that is frozen (it suddenly
+listed too many) pause nobody.
 """
 
 from collections.abc import Iterable
@@ -19,16 +21,20 @@ NAME = "policy:pause_listed"
 # that weight whatever its operator costs deliverability at once.
 PAUSING_SEVERITIES = frozenset({Severity.CRITICAL, Severity.HIGH})
 
+# Two lists that are run by different people do not fail together; a medium listing that both see is true.
+MEDIUM_OPERATORS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class OpenListing:
-    """A confirmed listing that has not ended."""
+    """A confirmed listing that has not ended; `operator` is None where it was recorded before operators were."""
 
     zone: str
     severity: Severity
     codes: tuple[str, ...]
     confirmed_at: datetime
     is_list_frozen: bool
+    operator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,12 @@ def plan_pauses(nodes: Iterable[ListedNode]) -> tuple[PlannedAction, ...]:
 
 def pausing_listings(listings: Iterable[OpenListing]) -> list[OpenListing]:
     """Those of a node's open listings that are reason enough to pause it."""
-    return [each for each in listings if each.severity in PAUSING_SEVERITIES and not each.is_list_frozen]
+    believed = [each for each in listings if not each.is_list_frozen]
+    grave = [each for each in believed if each.severity in PAUSING_SEVERITIES]
+    medium = [each for each in believed if each.severity is Severity.MEDIUM and each.operator is not None]
+    if len({each.operator for each in medium}) < MEDIUM_OPERATORS:
+        return grave
+    return grave + medium
 
 
 def _pause(node: ListedNode, listings: list[OpenListing]) -> PlannedAction:

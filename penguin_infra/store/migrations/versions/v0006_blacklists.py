@@ -12,10 +12,11 @@ branch_labels = None
 depends_on = None
 
 UP = """
-ALTER TABLE fleet.ip_blacklist_events ADD COLUMN operator varchar(100), ADD COLUMN delist_url text;
+ALTER TABLE fleet.ip_blacklist_events ADD COLUMN operator varchar(100), ADD COLUMN delist_url text,
+    ADD COLUMN family varchar(50);
 
-ALTER TABLE fleet.blacklist_states ADD COLUMN asked_at timestamptz;
-UPDATE fleet.blacklist_states SET asked_at = updated_at;
+ALTER TABLE fleet.blacklist_states ADD COLUMN asked_at timestamptz, ADD COLUMN answered_at timestamptz;
+UPDATE fleet.blacklist_states SET asked_at = updated_at, answered_at = (facts ->> 'answered_at')::timestamptz;
 CREATE INDEX blacklist_states_by_turn ON fleet.blacklist_states (zone, asked_at);
 
 CREATE TABLE fleet.blacklist_observations (
@@ -52,9 +53,9 @@ CREATE INDEX blacklist_health_changes_by_time ON fleet.blacklist_health_changes 
 
 CREATE TABLE fleet.blacklist_questions (
     zone varchar(255) NOT NULL,
-    hour timestamptz NOT NULL,
+    slot_at timestamptz NOT NULL,
     asked bigint NOT NULL CONSTRAINT blacklist_questions_not_negative CHECK (asked >= 0),
-    PRIMARY KEY (zone, hour)
+    PRIMARY KEY (zone, slot_at)
 );
 
 CREATE TABLE fleet.blacklist_paces (
@@ -74,8 +75,8 @@ DROP TABLE fleet.blacklist_paces, fleet.blacklist_questions, fleet.blacklist_hea
 ALTER TABLE fleet.blacklist_health
     DROP CONSTRAINT blacklist_health_explained, DROP COLUMN fault, DROP COLUMN passes;
 DROP INDEX fleet.blacklist_states_by_turn;
-ALTER TABLE fleet.blacklist_states DROP COLUMN asked_at;
-ALTER TABLE fleet.ip_blacklist_events DROP COLUMN operator, DROP COLUMN delist_url;
+ALTER TABLE fleet.blacklist_states DROP COLUMN asked_at, DROP COLUMN answered_at;
+ALTER TABLE fleet.ip_blacklist_events DROP COLUMN operator, DROP COLUMN delist_url, DROP COLUMN family;
 """
 
 
