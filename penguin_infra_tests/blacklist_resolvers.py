@@ -23,8 +23,9 @@ from penguin_infra_tests.server_process import ServerProcess, find_program
 _ANSWER_SECONDS = 0.2
 _COMMAND_SECONDS = 20
 
-# Below a question and any one record: then every answer is truncated, and is read over TCP.
-_TINY_UDP_OCTETS = 40
+# Room for a question about a list with a name of up to 16 letters, and for no answer. Below the question's size there
+# is no answer at all.
+_TINY_UDP_OCTETS = 56
 _UDP_OCTETS = 1232
 
 
@@ -102,7 +103,8 @@ class UnboundServer(ServerProcess):
             f'server:\n    username: ""\n    chroot: ""\n    directory: "{self.directory}"\n    pidfile: ""\n'
             f"    use-syslog: no\n    interface: {self.address}\n    port: {self.port}\n    do-ip6: no\n"
             f"    num-threads: 1\n    access-control: 127.0.0.0/8 allow\n    do-not-query-localhost: no\n"
-            f"    outgoing-interface: {self._source}\n    max-udp-size: {_UDP_OCTETS}\n"
+            # Ten streams at once are its default: few where every answer is truncated.
+            f"    incoming-num-tcp: 256\n    outgoing-interface: {self._source}\n    max-udp-size: {_UDP_OCTETS}\n"
             # Nothing here is signed, and the root's keys cannot be reached.
             '    module-config: "iterator"\n'
             "    cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    infra-host-ttl: 0\n"
