@@ -25,6 +25,9 @@ URGENT_FACTOR = 4
 DAY_SECONDS = 86_400
 HOUR_SECONDS = 3_600
 
+# Questions are counted by ten minutes.
+SLOT_SECONDS = 600
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
@@ -112,7 +115,15 @@ def plan_turns(
 ) -> Turns:
     """How often each address's turn comes on a list: with every sweep, or as often as the allowance lasts for."""
     batch = max(1, min(address_count, ADDRESSES_PER_TEST_POINT * test_points))
-    a_day = min(allowance.per_day - allowance.reserve, allowance.per_day - most_sent(batch, test_points))
+    # What a sweep asks is reserved at its worst, and that must fit beside what the rest of the day asked.
+    day_share = min(sweep_seconds / DAY_SECONDS, 1.0)
+    a_sweeps_share = (allowance.per_day - most_sent(0, test_points)) / (1 + 2 * day_share)
+    a_day = min(
+        allowance.per_day - allowance.reserve,
+        # ... and what late sweeps make up for, and the slot by which a window is counted longer than a day.
+        (allowance.per_day - most_sent(batch, test_points)) / (1 + day_share + SLOT_SECONDS / DAY_SECONDS),
+        max(a_sweeps_share, allowance.per_day - most_sent(address_count, test_points)),
+    )
     if a_day <= 0:
         return Turns(inf, batch, test_points, 0.0, 0.0)
     per_second = a_day / DAY_SECONDS
@@ -120,14 +131,17 @@ def plan_turns(
     portion = max(batch, min(address_count, int(a_sweep) - test_points))
     # The listed ones' extra looks are the others' wait: at most a third more of it.
     looks = address_count + min((URGENT_FACTOR - 1) * urgent_count, address_count / (URGENT_FACTOR - 1))
-    interval = looks / portion * (portion + test_points) / per_second
+    passes = looks / portion
+    spacing = (portion + test_points) / per_second
+    # Where sweeps go by until a batch is affordable, whom the last batch has no place for waits for another.
+    turn = ceil(passes) * spacing if spacing > sweep_seconds else passes * spacing
     return Turns(
-        interval_seconds=max(sweep_seconds, interval),
+        interval_seconds=max(sweep_seconds, turn),
         batch=batch,
         test_points=test_points,
         per_second=per_second,
         # An hour's worth: what late sweeps left is made up for, a day's pause is not.
-        capacity=max(per_second * HOUR_SECONDS, a_sweep, batch + test_points),
+        capacity=max(per_second * HOUR_SECONDS, a_sweep + batch + test_points),
     )
 
 

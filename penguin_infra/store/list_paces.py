@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from penguin_infra.domain.list_budget import SLOT_SECONDS
 from penguin_infra.domain.list_pace import Pace, Spent
 from penguin_infra.store.blacklist_tables import blacklist_paces, blacklist_questions
 from penguin_infra.store.tables import AnyRow
 
-SLOT = timedelta(minutes=10)
+SLOT = timedelta(seconds=SLOT_SECONDS)
 
 DAY = timedelta(hours=24)
 MONTH = timedelta(days=30)
@@ -135,7 +136,7 @@ def resting_lists(connection: Connection) -> Sequence[AnyRow]:
 
 
 def _slot(at: datetime) -> datetime:
-    return datetime.fromtimestamp(at.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), at.tzinfo)
+    return datetime.fromtimestamp(at.timestamp() // SLOT_SECONDS * SLOT_SECONDS, at.tzinfo)
 
 
 def _pace(row: AnyRow) -> ListPace:

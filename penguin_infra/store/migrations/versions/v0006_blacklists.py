@@ -17,7 +17,8 @@ ALTER TABLE fleet.ip_blacklist_events ADD COLUMN operator varchar(100), ADD COLU
 
 ALTER TABLE fleet.blacklist_states ADD COLUMN asked_at timestamptz, ADD COLUMN answered_at timestamptz;
 UPDATE fleet.blacklist_states SET asked_at = updated_at, answered_at = (facts ->> 'answered_at')::timestamptz;
-CREATE INDEX blacklist_states_by_turn ON fleet.blacklist_states (zone, asked_at);
+-- No index on what every look changes, and room beside each row: a look then rewrites a row in its own page.
+ALTER TABLE fleet.blacklist_states SET (fillfactor = 50);
 
 CREATE TABLE fleet.blacklist_observations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -74,7 +75,7 @@ DROP TABLE fleet.blacklist_paces, fleet.blacklist_questions, fleet.blacklist_hea
     fleet.blacklist_observations;
 ALTER TABLE fleet.blacklist_health
     DROP CONSTRAINT blacklist_health_explained, DROP COLUMN fault, DROP COLUMN passes;
-DROP INDEX fleet.blacklist_states_by_turn;
+ALTER TABLE fleet.blacklist_states RESET (fillfactor);
 ALTER TABLE fleet.blacklist_states DROP COLUMN asked_at, DROP COLUMN answered_at;
 ALTER TABLE fleet.ip_blacklist_events DROP COLUMN operator, DROP COLUMN delist_url, DROP COLUMN family;
 """
