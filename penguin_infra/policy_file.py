@@ -4,16 +4,28 @@ Every default is the domain's; a file names only what differs. Where the file li
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from penguin_infra.dnsbl.catalogue import NO_KEYS, Blacklist, CatalogueError, load_catalogue
 from penguin_infra.domain.actions import ActionKind, RetryLimits
 from penguin_infra.domain.delivery_limits import DeliveryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.heartbeat import SilenceLimits
+from penguin_infra.domain.list_budget import Allowance, BudgetLimits, ListTerms, allowance_of
 from penguin_infra.domain.listing_limits import ListingLimits
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.operations.node_work import ProvisionLimits
@@ -33,6 +45,7 @@ class Policy:
     listing: ListingLimits = field(default_factory=ListingLimits)
     delivery: DeliveryLimits = field(default_factory=DeliveryLimits)
     health: HealthLimits = field(default_factory=HealthLimits)
+    budgets: BudgetLimits = field(default_factory=BudgetLimits)
     blacklist_zones: tuple[str, ...] | None = None
 
 
@@ -90,6 +103,25 @@ class _Blacklists(_Section):
     zones: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     clean_answers_to_delist: Annotated[int, Field(ge=1)] = _DEFAULTS.listing.clean_answers_to_delist
     clean_span_seconds: Annotated[int, Field(ge=0)] = _DEFAULTS.listing.clean_span_seconds
+    default_budget_per_day: PositiveInt = _DEFAULTS.budgets.default_per_day
+    longest_interval_hours: Annotated[float, Field(gt=0)] = _DEFAULTS.budgets.longest_interval_hours
+    budgets: dict[str, PositiveInt] = {}
+
+    @field_validator("budgets", mode="before")
+    @classmethod
+    def _whole_zones(cls, value: object) -> object:
+        # TOML makes tables within tables of a bare zen.spamhaus.org.
+        if isinstance(value, dict) and any(isinstance(one, dict) for one in value.values()):
+            raise ValueError('a zone stands in quotes: "zen.spamhaus.org" = 100000')
+        return value
+
+    def budget_limits(self) -> BudgetLimits:
+        """As the rules take them."""
+        return BudgetLimits(self.default_budget_per_day, self.longest_interval_hours, self.budgets)
+
+    def listing_limits(self) -> ListingLimits:
+        """As the rules take them."""
+        return ListingLimits(self.clean_answers_to_delist, self.clean_span_seconds)
 
 
 class _Health(_Section):
@@ -145,28 +177,33 @@ class LimitInForce:
     is_from_file: bool
 
 
-def read_policy(path: Path | None) -> Policy:
-    """Read the policy file, or take every default without one.
+def read_policy(
+    path: Path | None, *, blacklist_file: Path | None = None, blacklist_keys: Mapping[str, SecretStr] = NO_KEYS
+) -> Policy:
+    """Read the policy file, or take every default without one; the others say what the blacklists' terms are.
 
-    Errors: `PolicyFileError`, one line a fault, with the field's name as the file spells it.
+    Errors: `PolicyFileError`, one line a fault, with the field's name as the file spells it; `CatalogueError` for a
+    blacklist file that is wrong.
     """
-    file = _read_file(path)
+    file = _read_file(path, blacklist_file, blacklist_keys)
     retry = RetryLimits(**file.retry.model_dump())
-    blacklists = file.blacklists.model_dump()
     return Policy(
         guardrails=file.guardrails.limits(),
         retry=retry,
         provisioning=ProvisionLimits(**file.provisioning.model_dump(), retry=retry),
-        blacklist_zones=blacklists.pop("zones"),
-        listing=ListingLimits(**blacklists),
+        blacklist_zones=file.blacklists.zones,
+        listing=file.blacklists.listing_limits(),
+        budgets=file.blacklists.budget_limits(),
         delivery=DeliveryLimits(**file.delivery.model_dump()),
         health=file.health.limits(),
     )
 
 
-def limits_in_force(path: Path | None) -> list[LimitInForce]:
+def limits_in_force(
+    path: Path | None, *, blacklist_file: Path | None = None, blacklist_keys: Mapping[str, SecretStr] = NO_KEYS
+) -> list[LimitInForce]:
     """Every limit that a file may set, in the file's own order. Errors: as `read_policy`."""
-    file = _read_file(path)
+    file = _read_file(path, blacklist_file, blacklist_keys)
     return [
         LimitInForce(
             section=section,
@@ -180,7 +217,7 @@ def limits_in_force(path: Path | None) -> list[LimitInForce]:
     ]
 
 
-def _read_file(path: Path | None) -> _File:
+def _read_file(path: Path | None, blacklist_file: Path | None, keys: Mapping[str, SecretStr]) -> _File:
     if path is None:
         return _File()
     try:
@@ -188,9 +225,41 @@ def _read_file(path: Path | None) -> _File:
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyFileError(f"PENGUIN_POLICY_FILE: cannot read {path}: {error}") from None
     try:
-        return _File.model_validate(tomllib.loads(text))
+        file = _File.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise PolicyFileError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise PolicyFileError("\n".join(faults)) from None
+    # Without a number there is nothing to hold against the catalogue, which takes a while to load.
+    budgets = file.blacklists.budgets
+    faults = _budget_faults(budgets, blacklist_file, keys) if budgets else []
+    if faults:
+        raise PolicyFileError("\n".join(f"{path}: blacklists.budgets: {fault}" for fault in faults))
+    return file
+
+
+def _budget_faults(budgets: Mapping[str, int], blacklist_file: Path | None, keys: Mapping[str, SecretStr]) -> list[str]:
+    """What is wrong with an operator's own numbers: a zone that nobody knows, or more than its terms allow."""
+    catalogue = load_catalogue(blacklist_file)
+    lists = {one.zone: one for one in catalogue.with_keys(keys)}
+    faults = []
+    for zone, number in budgets.items():
+        try:
+            known = lists[catalogue.find(zone).zone]
+        except CatalogueError as error:
+            faults.append(str(error))
+            continue
+        if known.zone != zone:
+            faults.append(f"{zone}: write {known.zone}, which is its zone")
+        elif (allowed := _allowed(known)) and number > allowed.per_day:
+            terms = f" ({known.terms.rstrip('.')})" if known.terms else ""
+            faults.append(f"{zone}: {number:,} a day, but {allowed.source}{terms}")
+    return faults
+
+
+def _allowed(known: Blacklist) -> Allowance | None:
+    """What a list's operator publishes, None where nothing is."""
+    if known.budget_per_day is None and known.budget_per_30_days is None:
+        return None
+    return allowance_of(ListTerms(known.zone, known.budget_per_day, known.budget_per_30_days), BudgetLimits())

@@ -5,14 +5,27 @@ so that a second terminal speaks to the same fleet). Nothing here opens a connec
 limits of the rules are the policy file's (`policy_file.py`).
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 FLEET_ENV_FILE = "fleet.env"
+
+# A key becomes a label of the name that is asked (RFC 1035 s2.3.4).
+_BLACKLIST_KEY = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -68,6 +81,18 @@ class Settings(BaseSettings):
 
     resolvers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="`address:port` of the resolvers asked about blacklists; by default the system's."
+    )
+    blacklist_file: Path | None = Field(
+        default=None, description="TOML file with lists of the user's own, in the format of the catalogue that ships."
+    )
+    blacklist_keys_file: Path | None = Field(
+        default=None, description="File with the keys of paid lists, an `operator=key` a line; best of mode 0600."
+    )
+    # Below the file, which it is read from where that is set.
+    blacklist_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Keys of paid lists, `operator=key`, separated by commas: `spamhaus=...,abusix=...`.",
     )
     dns_zone: str | None = Field(
         default=None,
@@ -127,6 +152,21 @@ class Settings(BaseSettings):
     @classmethod
     def _split_resolvers(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("blacklist_keys", mode="before")
+    @classmethod
+    def _read_blacklist_keys(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get("blacklist_keys_file")
+        if path is None:
+            return _split_keys(value.split(","), "part") if isinstance(value, str) else value
+        if value:
+            raise ValueError("set either this or PENGUIN_BLACKLIST_KEYS_FILE, not both")
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ValueError(f"cannot read PENGUIN_BLACKLIST_KEYS_FILE ({path}): {reason}") from None
+        return _split_keys(["" if line.lstrip().startswith("#") else line for line in lines], "line")
 
     @field_validator("home")
     @classmethod
@@ -204,6 +244,21 @@ def read_settings(*, with_fleet_env: bool = True) -> Settings:
 def settings() -> Settings:
     """This process's settings, read once."""
     return read_settings()
+
+
+def _split_keys(parts: list[str], noun: str) -> dict[str, SecretStr]:
+    """Keys by operator, in small letters. Errors name the place and never what stands there: it may be a key."""
+    keys: dict[str, SecretStr] = {}
+    for number, part in enumerate(parts, start=1):
+        if not part.strip():
+            continue
+        operator, separator, key = (piece.strip() for piece in part.partition("="))
+        if not separator or not operator or not _BLACKLIST_KEY.fullmatch(key):
+            raise ValueError(f"{noun} {number} is not operator=key, with a key of letters, digits and hyphens")
+        if operator.lower() in keys:
+            raise ValueError(f"{noun} {number} is a second key for an operator that has one")
+        keys[operator.lower()] = SecretStr(key)
+    return keys
 
 
 def _spelled(location: tuple[int | str, ...]) -> str:

@@ -5,13 +5,14 @@ No rule and no SQL stands here, and nothing is opened before it is asked for: de
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from sqlalchemy import URL, Engine
 
 from penguin_infra.dns_records.publisher import DnsPublisher
@@ -88,12 +89,19 @@ class Wiring:
     @cached_property
     def policy(self) -> Policy:
         """The rules' limits."""
-        return read_policy(self.settings.policy_file)
+        known = self.settings
+        return read_policy(known.policy_file, blacklist_file=known.blacklist_file, blacklist_keys=self.blacklist_keys)
+
+    @property
+    def blacklist_keys(self) -> Mapping[str, SecretStr]:
+        """The keys of paid lists by operator; none in the lab, whose servers know nothing of them."""
+        return {} if self.settings.lab else self.settings.blacklist_keys
 
     @cached_property
     def blacklists(self) -> Sequence[Blacklist]:
         """The lists that are swept."""
-        return load_catalogue().select(self.policy.blacklist_zones)
+        catalogue = load_catalogue(self.settings.blacklist_file)
+        return catalogue.select(self.policy.blacklist_zones, keys=self.blacklist_keys)
 
     @cached_property
     def provider(self) -> NodeProvider:

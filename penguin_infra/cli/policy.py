@@ -10,7 +10,9 @@ def policy(as_json: AsJson = False) -> None:
 
     Example: penguin-infra policy
     """
-    path = wire().settings.policy_file
+    fleet = wire()
+    path = fleet.settings.policy_file
+    limits = limits_in_force(path, blacklist_file=fleet.settings.blacklist_file, blacklist_keys=fleet.blacklist_keys)
     rows = [
         {
             "section": limit.section,
@@ -19,7 +21,7 @@ def policy(as_json: AsJson = False) -> None:
             "default": limit.default,
             "source": str(path) if limit.is_from_file else "default",
         }
-        for limit in limits_in_force(path)
+        for limit in limits
     ]
     columns = {"section": "section", "name": "limit", "value": "value", "default": "default", "source": "from"}
     show(rows, columns, as_json=as_json, empty="No limits.")

@@ -1,43 +1,48 @@
-"""The catalogue of blacklists: loads and checks `catalogue.toml`, and chooses the lists to ask.
+"""The catalogue of blacklists: loads and checks `catalogue.toml` and the user's own file, and chooses the lists to ask.
 
-Facts about lists only: asking them is `sweep.py`'s, and what their answers mean is `domain/listing.py`'s.
+What is known of one list stands in `blacklist.py`; asking lists is `sweep.py`'s.
 
-    CatalogueError            the file is wrong (zone and field are named), or a list cannot be chosen
+    CatalogueError            a file is wrong (file, zone and field are named), or a list cannot be chosen
     ├── RetiredZone           the list is retired; the message says since when and why
     └── UnknownZone           no such list; the message names the nearest
 """
 
 import tomllib
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from penguin_infra.domain.listing import (
-    LIST_ANSWERS,
-    NEVER_A_LISTING,
-    QUERY_ERRORS,
-    ListCodes,
-    ListedCode,
-    Severity,
+from penguin_infra.dnsbl.blacklist import (
+    STRICT,
+    TEST_POINTS,
+    UNLISTED_POINT,
+    Blacklist,
+    RetiredList,
+    Scope,
+    Subscription,
 )
 
-# RFC 5782 s5: every list lists these two, so that one can see that it works.
-TEST_POINTS = (IPv4Address("127.0.0.2"), IPv6Address("::ffff:7f00:2"))
+__all__ = [
+    "TEST_POINTS",
+    "UNLISTED_POINT",
+    "Blacklist",
+    "Catalogue",
+    "CatalogueError",
+    "RetiredList",
+    "RetiredZone",
+    "Scope",
+    "UnknownZone",
+    "load_catalogue",
+    "parse_catalogue",
+]
 
-# RFC 5737 TEST-NET-1: never routed, so no mail can have come from it and no list has cause to list it.
-UNLISTED_POINT = IPv4Address("192.0.2.1")
-
-_STRICT = ConfigDict(extra="forbid")
-
-Text = Annotated[str, Field(min_length=1)]
+NO_KEYS: Mapping[str, SecretStr] = {}
 
 
 class CatalogueError(Exception):
@@ -52,180 +57,145 @@ class UnknownZone(CatalogueError):
     """The catalogue has no such list."""
 
 
-class Scope(StrEnum):
-    """What a listing is about: the address, or a range that it shares with strangers."""
-
-    ADDRESS = "address"
-    RANGE = "range"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class Blacklist:
-    """One list: how to ask it, what it answers, and how to get off it.
-
-    `test_codes` is what its test point answers (the first code where nobody documents it); `unlisted_point` an address
-    that it surely does not list; `off_reason` says why it is not swept by default, `needs` what its operator asks for
-    beforehand; `keyed_zone` is where its paid service answers.
-    """
-
-    zone: Text
-    name: Text
-    operator: Text
-    codes: tuple[ListedCode, ...]
-    evidence: Text
-    checked_on: date
-    scope: Scope = Scope.ADDRESS
-    ipv6: bool = False
-    errors: dict[IPv4Address, Text] = Field(default_factory=dict)
-    not_listed: dict[IPv4Address, Text] = Field(default_factory=dict)
-    test_points: tuple[IPv4Address | IPv6Address, ...] = TEST_POINTS
-    test_codes: tuple[IPv4Address, ...] = ()
-    is_negative_test_exempt: bool = False
-    unlisted_point: IPv4Address = UNLISTED_POINT
-    delist_url_pattern: Annotated[str | None, Field(alias="delist_url", pattern=r"^https://")] = None
-    delist_note: Text | None = None
-    terms: Text | None = None
-    needs: Text | None = None
-    needs_key: bool = False
-    keyed_zone: Text | None = None
-    budget_per_day: PositiveInt | None = None
-    budget_per_30_days: PositiveInt | None = None
-    max_questions_per_second: PositiveInt | None = None
-    off_reason: Text | None = None
-    warning: Text | None = None
-
-    def __post_init__(self) -> None:
-        if not self.codes:
-            raise ValueError("codes: a list without codes can list nothing")
-        if self.needs_key != ("{" in self.zone):
-            raise ValueError("zone: holds a {placeholder} exactly where needs_key is true")
-        if self.needs_key and self.is_enabled_by_default:
-            raise ValueError("off_reason: a list that needs a key cannot be swept by default")
-        if not set(self.test_codes) <= {code.code for code in self.codes}:
-            raise ValueError("test_codes: must be among the codes")
-        for code in self.codes:
-            _check_code(code, self)
-        if "{" in (self.delist_url(UNLISTED_POINT) or ""):
-            raise ValueError("delist_url: knows no placeholder but {ip}")
-
-    @property
-    def is_enabled_by_default(self) -> bool:
-        """Whether a sweep asks it unless told otherwise."""
-        return self.off_reason is None
-
-    @property
-    def list_codes(self) -> ListCodes:
-        """Its answers, as `classify` takes them."""
-        return ListCodes({code.code: code for code in self.codes}, self.not_listed, self.errors)
-
-    @property
-    def test_point_codes(self) -> tuple[IPv4Address, ...]:
-        """What its test point is expected to answer."""
-        return self.test_codes or (self.codes[0].code,)
-
-    @property
-    def worst_code(self) -> ListedCode:
-        """The first of its gravest codes."""
-        return max(self.codes, key=lambda code: code.severity.gravity)
-
-    def delist_url(self, ip: IPv4Address | IPv6Address | str) -> str | None:
-        """The operator's page about an address, None where there is none (`delist_note` may say more)."""
-        pattern = self.delist_url_pattern
-        return None if pattern is None else pattern.replace("{ip}", str(ip))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
-class RetiredList:
-    """A list that must never be asked again, with its subzones."""
-
-    zone: Text
-    name: Text
-    reason: Text
-    retired_on: date | None = None
-
-    def covers(self, asked: str) -> bool:
-        """Whether a name means this list: its zone, one below it, or its name."""
-        return asked in (self.zone, self.name.lower()) or asked.endswith(f".{self.zone}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Catalogue:
-    """All lists that are known, alive and retired."""
+    """All lists that are known: alive, retired, and those that only their subscribers can name."""
 
-    lists: tuple[Blacklist, ...]
+    lists: tuple[Blacklist, ...] = ()
     retired: tuple[RetiredList, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
 
     def __post_init__(self) -> None:
         zones = [one.zone for one in self.lists] + [one.zone for one in self.retired]
         for zone in zones:
             if zones.count(zone) > 1:
                 raise ValueError(f"{zone}: zone: stands there twice")
+        for one in self.lists:
+            for retired in self.retired:
+                if retired.covers(one.zone):
+                    raise ValueError(f"{one.zone}: zone: {retired.refusal}")
 
-    def select(self, zones: Sequence[str] | None = None) -> tuple[Blacklist, ...]:
-        """The lists of these zones, or those that are swept by default.
+    def select(
+        self, zones: Sequence[str] | None = None, *, keys: Mapping[str, SecretStr] = NO_KEYS
+    ) -> tuple[Blacklist, ...]:
+        """The lists of these zones, or those that are swept by default; `keys` by operator, in small letters.
 
-        Errors: `RetiredZone`, `UnknownZone`, and `CatalogueError` for a list that needs a key.
+        Errors: `RetiredZone`, `UnknownZone`, and `CatalogueError` for a list that lacks its key, or a key that no list
+        takes.
         """
-        if zones is None:
-            return tuple(one for one in self.lists if one.is_enabled_by_default)
-        return tuple({one.zone: one for one in map(self._find, zones)}.values())
+        if zones is not None:
+            return tuple({one.zone: one for one in (self._choose(zone, keys) for zone in zones)}.values())
+        enabled = [one for one in self.with_keys(keys) if one.is_enabled_by_default]
+        replaced = {one.stands_for for one in enabled if one.key is not None}
+        return tuple(one for one in enabled if one.zone not in replaced)
 
-    def _find(self, zone: str) -> Blacklist:
+    def with_keys(self, keys: Mapping[str, SecretStr] = NO_KEYS) -> tuple[Blacklist, ...]:
+        """Every living list, with its key where there is one. Errors: `CatalogueError` for a key that no list takes."""
+        takers = {one.key_name for one in self.lists if one.key_name}
+        for number, name in enumerate(keys, start=1):
+            if name not in takers:
+                # Not the name itself: whoever wrote key and operator the wrong way round would read the key here.
+                raise CatalogueError(
+                    f"PENGUIN_BLACKLIST_KEYS: key {number} is for an operator whose lists take none; those that take "
+                    f"one are of {', '.join(sorted(takers))}"
+                )
+        return tuple(_keyed(one, keys) for one in self.lists)
+
+    def find(self, zone: str) -> Blacklist:
+        """The list of this zone or name, without any key. Errors: `RetiredZone`, `UnknownZone`."""
         asked = zone.strip().rstrip(".").lower()
         for retired in self.retired:
             if retired.covers(asked):
-                raise RetiredZone(f"{zone} is refused: {retired.name} ({retired.zone}) {retired.reason}. Remove it.")
+                raise RetiredZone(f"{zone} is refused: {retired.refusal}")
         for one in self.lists:
-            if asked not in (one.zone, one.name.lower()):
-                continue
-            if one.needs_key:
-                raise CatalogueError(
-                    f"{one.name} cannot be asked yet: keys are not supported. {one.needs or ''}".strip()
-                )
-            return one
-        known = {one.zone for one in self.lists if not one.needs_key}
+            if asked in (one.zone, one.name.lower()):
+                return one
+        for paid in self.subscriptions:
+            if asked in (paid.name.lower(), paid.operator.lower()):
+                raise UnknownZone(f"{paid.name} has no zone of its own here. {paid.needs}")
+        known = {one.zone for one in self.lists}
         near = get_close_matches(asked, known, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(sorted(known))}."
         raise UnknownZone(f"the catalogue has no list {zone!r}. {hint}")
+
+    def _choose(self, zone: str, keys: Mapping[str, SecretStr]) -> Blacklist:
+        one = _keyed(self.find(zone), keys)
+        if one.needs_key and one.key is None:
+            raise CatalogueError(
+                f"{one.name} ({one.zone}) cannot be asked without a key: set PENGUIN_BLACKLIST_KEYS to "
+                f"{one.key_name}=... {one.needs or ''}".strip()
+            )
+        return one
 
 
 def parse_catalogue(text: str) -> Catalogue:
     """Read a catalogue from TOML; `CatalogueError` names each zone and field at fault."""
     try:
         rows = tomllib.loads(text)
-        return TypeAdapter(Catalogue).validate_python(rows)
     except tomllib.TOMLDecodeError as error:
         raise CatalogueError(f"the catalogue is not TOML: {error}") from None
+    _refuse_keys(rows)
+    try:
+        return TypeAdapter(Catalogue).validate_python(rows)
     except ValidationError as error:
         lines = [f"{_place(rows, item['loc'])}{_message(item['msg'])}" for item in error.errors()]
         raise CatalogueError("\n".join(dict.fromkeys(lines))) from None
 
 
+def load_catalogue(user_file: Path | None = None) -> Catalogue:
+    """The catalogue that ships with this package, changed by the user's file where there is one.
+
+    Errors: `CatalogueError`; each line names the file.
+    """
+    shipped = _shipped_catalogue()
+    if user_file is None:
+        return shipped
+    try:
+        return _merge(shipped, parse_catalogue(user_file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"PENGUIN_BLACKLIST_FILE: cannot read {user_file}: {error}") from None
+    except CatalogueError as error:
+        raise CatalogueError("\n".join(f"{user_file}: {line}" for line in str(error).splitlines())) from None
+
+
 @lru_cache(maxsize=1)
-def load_catalogue() -> Catalogue:
-    """The catalogue that ships with this package, read once."""
+def _shipped_catalogue() -> Catalogue:
     return parse_catalogue((files("penguin_infra.dnsbl") / "catalogue.toml").read_text(encoding="utf-8"))
 
 
-def _check_code(code: ListedCode, of: Blacklist) -> None:
-    address = code.code
-    if address not in LIST_ANSWERS or address in QUERY_ERRORS or address in NEVER_A_LISTING:
-        raise ValueError(f"codes: {address} can never be a listing")
-    if address in of.errors or address in of.not_listed:
-        raise ValueError(f"codes: {address} stands among errors or not_listed too")
-    if [one.code for one in of.codes].count(address) > 1:
-        raise ValueError(f"codes: {address} stands there twice")
-    # A listing of strangers' addresses must never pause a node by itself.
-    if of.scope is Scope.RANGE and code.severity.gravity > Severity.POLICY.gravity:
-        raise ValueError(f"codes: {address} of a list of ranges cannot weigh more than policy")
+def _merge(shipped: Catalogue, own: Catalogue) -> Catalogue:
+    """The user's lists in the place of those of the same zone, the others behind; what the user retires is off."""
+    by_zone = {one.zone: one for one in shipped.lists} | {one.zone: one for one in own.lists}
+    lists = tuple(one for zone, one in by_zone.items() if not any(retired.covers(zone) for retired in own.retired))
+    retired = {one.zone: one for one in (*shipped.retired, *own.retired)}
+    subscriptions = {one.name: one for one in (*shipped.subscriptions, *own.subscriptions)}
+    try:
+        return Catalogue(lists=lists, retired=tuple(retired.values()), subscriptions=tuple(subscriptions.values()))
+    except ValidationError as error:
+        raise CatalogueError("\n".join(_message(item["msg"]) for item in error.errors())) from None
+
+
+def _keyed(one: Blacklist, keys: Mapping[str, SecretStr]) -> Blacklist:
+    key = keys.get(one.key_name) if one.key_name else None
+    return one if key is None else one.with_key(key)
+
+
+def _refuse_keys(rows: Mapping[str, Any]) -> None:
+    lists = rows.get("lists")
+    for row in lists if isinstance(lists, list) else ():
+        if isinstance(row, dict) and "key" in row:
+            raise CatalogueError(
+                f"{row.get('zone', 'a list')}: key: stands in PENGUIN_BLACKLIST_KEYS or its file, never in a catalogue"
+            )
 
 
 def _place(rows: dict[str, Any], location: tuple[int | str, ...]) -> str:
     """Where in the file an error stands: zone and field rather than table and position."""
     match location:
         case (str(table), int(index), *fields):
-            zone = rows[table][index].get("zone", f"{table}[{index}]")
-            return f"{zone}: " + "".join(f"{field}: " for field in fields)
+            row = rows[table][index]
+            zone = row.get("zone", f"{table}[{index}]") if isinstance(row, dict) else f"{table}[{index}]"
+            return f"{zone}: " + "".join(f"{name}: " for name in fields)
         case _:
             return "".join(f"{part}: " for part in location)
 

@@ -18,6 +18,8 @@ URL = "https://api.hostwind.example/v1"
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty home, and nothing of the developer's own settings."""
+    for name in ("PENGUIN_BLACKLIST_FILE", "PENGUIN_BLACKLIST_KEYS", "PENGUIN_BLACKLIST_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("PENGUIN_LAB", "PENGUIN_RESOLVERS", "PENGUIN_FLEET_NAME", "HOSTWIND_API_URL", *SECRETS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PENGUIN_HOME", str(tmp_path))
@@ -168,3 +170,54 @@ def test_a_settings_error_shows_no_secret_of_the_others(monkeypatch: pytest.Monk
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read_settings().ui_port = 1  # type: ignore[misc]
+
+
+def test_keys_of_paid_lists_are_read_by_operator_and_print_as_stars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS", " Spamhaus=hush47, abusix = hush11 ,")
+    found = read_settings()
+    assert {name: key.get_secret_value() for name, key in found.blacklist_keys.items()} == {
+        "spamhaus": "hush47",
+        "abusix": "hush11",
+    }
+    assert "hush" not in f"{found} {found!r} {found.model_dump_json()}"
+
+
+def test_keys_of_paid_lists_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    (home / "keys").write_text("# of the team\nspamhaus=hush47\n\nabusix=hush11\n")
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS_FILE", str(home / "keys"))
+    assert {name: key.get_secret_value() for name, key in read_settings().blacklist_keys.items()} == {
+        "spamhaus": "hush47",
+        "abusix": "hush11",
+    }
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS", "abusix=hush")
+    assert "not both" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ("hush4711", "part 1 is not operator=key"),
+        ("spamhaus=hush47,=hush11", "part 2 is not operator=key"),
+        ("spamhaus=hush.4711", "part 1 is not operator=key"),
+        ("spamhaus=hush47,Spamhaus=hush11", "part 2 is a second key"),
+    ],
+)
+def test_a_wrong_key_is_named_by_its_place_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, home: Path, keys: str, complaint: str
+) -> None:
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS", keys)
+    message = refusal()
+    assert message.startswith("PENGUIN_BLACKLIST_KEYS: ")
+    assert complaint in message
+    assert "hush" not in message
+    monkeypatch.delenv("PENGUIN_BLACKLIST_KEYS")
+    (home / "keys").write_text(keys.replace(",", "\n"))
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS_FILE", str(home / "keys"))
+    message = refusal()
+    assert complaint.replace("part", "line") in message
+    assert "hush" not in message
+
+
+def test_a_file_of_keys_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS_FILE", str(home / "none"))
+    assert f"cannot read PENGUIN_BLACKLIST_KEYS_FILE ({home / 'none'})" in refusal()
