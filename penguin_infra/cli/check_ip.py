@@ -42,8 +42,10 @@ def check_ip(
     except ValueError:
         _refuse(f"{ip!r} is not an IP address")
     try:
-        lists = load_catalogue().select(zones or None)
-        resolvers = choose_resolvers(settings().resolvers)
+        told = settings()
+        keys = {} if told.lab else told.blacklist_keys
+        lists = load_catalogue(told.blacklist_file).select(zones or None, keys=keys)
+        resolvers = choose_resolvers(told.resolvers)
     except (CatalogueError, ResolverError, SettingsError) as error:
         _refuse(str(error))
     found = sweep([address], lists, resolvers, clock=lambda: datetime.now(UTC)).observations

@@ -20,7 +20,7 @@ from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zo
 from penguin_infra.lab.dns_server import serve_dns
 from penguin_infra.lab.dns_zone import FORWARD_ZONE, REVERSE_ZONE, LabDnsError
 from penguin_infra.lab.dns_zones import TEST_POINTS, Fault
-from penguin_infra.policy_file import PolicyFileError, read_policy
+from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
 from penguin_infra.settings import Settings, SettingsError, settings
 
 app = typer.Typer(help="Make things happen in the lab's blacklists.", no_args_is_help=True)
@@ -47,7 +47,7 @@ def serve_dns_command(
 
     Try it: dig @127.0.0.1 -p 4269 2.0.0.127.zen.spamhaus.org
     """
-    lists = load_catalogue().select()
+    lists = _served()
     told = _settings()
     chosen_port = port or told.lab_dns_port
     zones = {one.zone: [str(code) for code in one.test_point_codes] for one in lists}
@@ -129,7 +129,7 @@ def listings() -> None:
     try:
         for one in _listings():
             table.add_row(str(one.address), one.zone, ", ".join(one.codes), escape(one.reason))
-        faults = {one.zone: read_zone(_port(), one.zone)[1] for one in load_catalogue().select()}
+        faults = {one.zone: read_zone(_port(), one.zone)[1] for one in _served()}
     except LabDnsError as error:
         _refuse(error)
     if table.row_count:
@@ -144,14 +144,15 @@ def listings() -> None:
 @app.command("break-list")
 def break_list(
     zone: Annotated[str, typer.Argument(help="The blacklist, by zone or name.")],
-    mode: Annotated[Fault, typer.Option(help="How it fails; `none` mends it.")],
+    mode: Annotated[Fault, typer.Argument(help="How it fails; `none` mends it.")],
 ) -> None:
     """Make a blacklist fail, as real ones have.
 
-    `wildcard` lists every address (SpamCop, January 2021), `open-resolver` answers 127.255.255.254 to every question,
-    `timeout` says nothing, `servfail` and `refused` say so.
+    `wildcard` lists every address (SpamCop, January 2021), `empty` none, not even its test points (SORBS, June 2024),
+    `timeout` says nothing, `error-code` answers 127.255.255.255 to every question (too many), `open-resolver`
+    127.255.255.254 (a public resolver), `servfail` and `refused` say so.
 
-    penguin-infra lab break-list bl.spamcop.net --mode wildcard
+    penguin-infra lab break-list bl.spamcop.net wildcard
     """
     blacklist = _blacklist(zone)
     try:
@@ -163,22 +164,37 @@ def break_list(
         return
     print(f"{blacklist.name} fails now: {mode}.")
     print("Next: its test points fail, so it is quarantined: its answers neither list nor clear anybody.")
-    print(f"Mend it with `penguin-infra lab break-list {blacklist.zone} --mode none`.")
+    print(f"Mend it with `penguin-infra lab break-list {blacklist.zone} none`.")
 
 
 def _how_a_listing_ends() -> str:
-    try:
-        limits = read_policy(_settings().policy_file).listing
-    except PolicyFileError as error:
-        _refuse(error)
+    limits = _policy().listing
     return (
         f"Next: a confirmed listing ends after {limits.clean_answers_to_delist} clean answers over at least "
         f"{limits.clean_span_seconds} s; then `penguin-infra nodes resume` brings the node back."
     )
 
 
+def _served() -> tuple[Blacklist, ...]:
+    """Every list that a fleet in the lab may ask: the enabled ones and those that the policy names, none by a key."""
+    try:
+        catalogue = load_catalogue(_settings().blacklist_file)
+        lists = (*catalogue.select(), *catalogue.select(_policy().blacklist_zones))
+    except CatalogueError as error:
+        _refuse(error)
+    return tuple({one.zone: one for one in lists}.values())
+
+
+def _policy() -> Policy:
+    told = _settings()
+    try:
+        return read_policy(told.policy_file, blacklist_file=told.blacklist_file)
+    except (CatalogueError, PolicyFileError) as error:
+        _refuse(error)
+
+
 def _listings() -> list[LabListing]:
-    found = [one for blacklist in load_catalogue().select() for one in read_zone(_port(), blacklist.zone)[0]]
+    found = [one for blacklist in _served() for one in read_zone(_port(), blacklist.zone)[0]]
     return sorted(found, key=lambda one: (one.address.version, int(one.address), one.zone))
 
 
@@ -213,14 +229,14 @@ def _address(text: str) -> str:
 
 
 def _blacklist(zone: str) -> Blacklist:
-    served = load_catalogue().select()
+    served = {one.zone: one for one in _served()}
     try:
-        (blacklist,) = load_catalogue().select([zone])
+        blacklist = load_catalogue(_settings().blacklist_file).find(zone)
     except CatalogueError as error:
         _refuse(error)
-    if blacklist not in served:
-        names = ", ".join(one.zone for one in served)
-        _refuse(f"the lab does not serve {blacklist.zone}, which is off by default; it serves {names}")
+    if blacklist.zone not in served:
+        why = "needs a key" if blacklist.needs_key else "is off"
+        _refuse(f"the lab does not serve {blacklist.zone}, which {why}; it serves {', '.join(served)}")
     return blacklist
 
 

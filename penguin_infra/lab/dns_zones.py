@@ -22,17 +22,20 @@ from penguin_infra.lab.dns_zone import LabZone
 FAULT_LABEL = "_fault"
 TEST_POINTS = ("127.0.0.2", "::ffff:7f00:2")  # RFC 5782 s5
 
-# What Spamhaus and others answer to a public resolver.
-OPEN_RESOLVER_CODE = "127.255.255.254"
+# What Spamhaus and others answer to a public resolver, and to whoever asks too much; each with words of its own.
+OPEN_RESOLVER_ANSWER = ("127.255.255.254", "Error: open resolver")
+ERROR_CODE_ANSWER = ("127.255.255.255", "Error: too many questions")
 
 
 class Fault(StrEnum):
     """How a blacklist can fail; each has happened to a real one."""
 
+    WILDCARD = "wildcard"
+    EMPTY = "empty"
+    TIMEOUT = "timeout"
+    ERROR_CODE = "error-code"
     SERVFAIL = "servfail"
     REFUSED = "refused"
-    TIMEOUT = "timeout"
-    WILDCARD = "wildcard"
     OPEN_RESOLVER = "open-resolver"
     NONE = "none"
 
@@ -68,17 +71,22 @@ class BlacklistZone(LabZone):
         super().__init__(zone, directory)
 
     def find(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> list[dns.rdataset.Rdataset]:
-        """The records at a name; under some faults every name has records."""
-        if self.fault in (Fault.WILDCARD, Fault.OPEN_RESOLVER):
-            return self._find_everywhere(rdtype)
-        return super().find(name, rdtype)
+        """The records at a name; under some faults every name has records, or none has."""
+        match self.fault:
+            case Fault.EMPTY if name != self.origin:
+                return []
+            case Fault.WILDCARD:
+                return _everywhere(rdtype, self._test_codes, "every address is listed")
+            case Fault.OPEN_RESOLVER:
+                return _everywhere(rdtype, OPEN_RESOLVER_ANSWER[:1], OPEN_RESOLVER_ANSWER[1])
+            case Fault.ERROR_CODE:
+                return _everywhere(rdtype, ERROR_CODE_ANSWER[:1], ERROR_CODE_ANSWER[1])
+            case _:
+                return super().find(name, rdtype)
 
-    def _find_everywhere(self, rdtype: dns.rdatatype.RdataType) -> list[dns.rdataset.Rdataset]:
-        is_open_resolver = self.fault is Fault.OPEN_RESOLVER
-        codes = (OPEN_RESOLVER_CODE,) if is_open_resolver else self._test_codes
-        text = text_record("Error: open resolver" if is_open_resolver else "every address is listed")
-        everywhere = [dns.rdataset.from_text("IN", "A", 0, *codes), dns.rdataset.from_rdata(0, text)]
-        return [one for one in everywhere if rdtype in (one.rdtype, dns.rdatatype.ANY)]
+    def holds(self, name: dns.name.Name) -> bool:
+        """Whether a name exists; an emptied list has its apex and nothing below."""
+        return name == self.origin if self.fault is Fault.EMPTY else super().holds(name)
 
     def _furnish(self, transaction: dns.transaction.Transaction) -> None:
         super()._furnish(transaction)
@@ -93,3 +101,8 @@ class BlacklistZone(LabZone):
         texts = self._records.get_rdataset(fault_name(self._zone), dns.rdatatype.TXT) or ()
         modes = [b"".join(text.strings).decode(errors="replace") for text in texts]
         self.fault = next((Fault(mode) for mode in modes if mode in list(Fault)), Fault.NONE)
+
+
+def _everywhere(rdtype: dns.rdatatype.RdataType, codes: Sequence[str], words: str) -> list[dns.rdataset.Rdataset]:
+    records = [dns.rdataset.from_text("IN", "A", 0, *codes), dns.rdataset.from_rdata(0, text_record(words))]
+    return [one for one in records if rdtype in (one.rdtype, dns.rdatatype.ANY)]

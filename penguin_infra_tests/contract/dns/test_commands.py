@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -11,7 +12,7 @@ from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.lab_dns import app as lab
 from penguin_infra.lab.dns_zones import Fault
 from penguin_infra.settings import settings
-from penguin_infra_tests.dns_process import DnsProcess, free_port
+from penguin_infra_tests.dns_process import DnsProcess, free_port, running_dns
 
 check = typer.Typer()
 check.command()(check_ip)
@@ -26,6 +27,8 @@ def run(
     monkeypatch.setenv("PENGUIN_HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("PENGUIN_RESOLVERS", str(lab_dns.resolver))
     monkeypatch.setenv("PENGUIN_LAB_DNS_PORT", str(lab_dns.port))
+    for name in ("PENGUIN_POLICY_FILE", "PENGUIN_BLACKLIST_FILE", "PENGUIN_BLACKLIST_KEYS"):
+        monkeypatch.delenv(name, raising=False)
     settings.cache_clear()
     yield lambda command, *arguments: CliRunner().invoke(command, list(arguments))
     settings.cache_clear()
@@ -106,8 +109,9 @@ def test_a_wrong_resolver_names_its_setting(run: Run, monkeypatch: pytest.Monkey
         (["list-ip", "127.0.0.2"], "test point"),
         (["list-ip", "10.3.0.7", "--zone", "zen.spamhaus.net"], "zen.spamhaus.org"),
         (["list-ip", "10.3.0.7", "--zone", "truncate.gbudb.net"], "does not serve"),
+        (["list-ip", "10.3.0.7", "--zone", "Abusix combined"], "needs a key"),
         (["list-ip", "10.3.0.7", "--code", "127.0.0.99"], "127.0.0.4 XBL"),
-        (["break-list", "bl.spamcop.net", "--mode", "sulk"], "wildcard"),
+        (["break-list", "bl.spamcop.net", "sulk"], "wildcard"),
     ],
 )
 def test_wrong_usage_of_the_lab_says_what_exists(run: Run, arguments: list[str], complaint: str) -> None:
@@ -118,13 +122,41 @@ def test_wrong_usage_of_the_lab_says_what_exists(run: Run, arguments: list[str],
 
 def test_listings_shows_what_is_listed_and_what_is_broken(run: Run) -> None:
     run(lab, "list-ip", "10.3.0.8", "--zone", "Mailspike BL", "--code", "127.0.0.11", "--reason", "wave [of spam]")
-    broken = run(lab, "break-list", "psbl.surriel.com", "--mode", "servfail")
+    broken = run(lab, "break-list", "psbl.surriel.com", "servfail")
     shown = run(lab, "listings")
     assert "quarantined" in broken.stdout
     for words in ("10.3.0.8", "bl.mailspike.net", "127.0.0.11", "wave [of spam]", "psbl.surriel.com is made to fail"):
         assert words in shown.stdout
-    assert run(lab, "break-list", "psbl.surriel.com", "--mode", "none").exit_code == 0
+    assert run(lab, "break-list", "psbl.surriel.com", "none").exit_code == 0
     assert "made to fail" not in run(lab, "listings").stdout
+
+
+def test_the_lab_serves_what_the_policy_enables_and_what_the_users_file_adds(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text('[blacklists]\nzones = ["SEM-BLACK"]\n')
+    (tmp_path / "lists.toml").write_text(
+        """
+        [[lists]]
+        zone = "bl.test"
+        name = "Test list"
+        operator = "Nobody"
+        codes = [{ code = "127.0.0.2", meaning = "listed", severity = "low" }]
+        evidence = "none"
+        checked_on = 2026-11-24
+        """
+    )
+    monkeypatch.setenv("PENGUIN_POLICY_FILE", str(tmp_path / "policy.toml"))
+    monkeypatch.setenv("PENGUIN_BLACKLIST_FILE", str(tmp_path / "lists.toml"))
+    settings.cache_clear()
+    (tmp_path / "dns").mkdir()
+    with running_dns(tmp_path / "dns") as dns:
+        monkeypatch.setenv("PENGUIN_LAB_DNS_PORT", str(dns.port))
+        monkeypatch.setenv("PENGUIN_RESOLVERS", str(dns.resolver))
+        settings.cache_clear()
+        for zone in ("bl.spameatingmonkey.net", "bl.test", "zen.spamhaus.org"):
+            assert run(lab, "list-ip", "10.3.0.11", "--zone", zone).exit_code == 0
+            assert run(check, "10.3.0.11", "--zone", zone).exit_code == 1
 
 
 def test_delisting_takes_an_address_off_every_list_or_the_one_that_is_named(run: Run) -> None:

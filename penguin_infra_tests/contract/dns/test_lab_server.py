@@ -151,7 +151,23 @@ def test_a_list_can_be_made_silent(lab_dns: DnsProcess) -> None:
         dns.query.udp(query, "127.0.0.1", port=lab_dns.port, timeout=0.5)
 
 
-@pytest.mark.parametrize(("fault", "code"), [(Fault.WILDCARD, "127.0.0.2"), (Fault.OPEN_RESOLVER, "127.255.255.254")])
+def test_an_emptied_list_has_no_names_at_all_and_gets_them_back(lab_dns: DnsProcess) -> None:
+    lab_dns.list_ip("10.1.0.6", SPAMCOP)
+    with lab_dns.broken(SPAMCOP, Fault.EMPTY):
+        for name in (f"6.0.1.10.{SPAMCOP}", f"2.0.0.127.{SPAMCOP}", f"0.0.127.{SPAMCOP}"):
+            assert ask(lab_dns, name).rcode() == dns.rcode.NXDOMAIN
+        assert ask(lab_dns, SPAMCOP, "SOA").rcode() == dns.rcode.NOERROR
+    assert found(ask(lab_dns, f"6.0.1.10.{SPAMCOP}")) == ["127.0.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault.WILDCARD, "127.0.0.2"),
+        (Fault.OPEN_RESOLVER, "127.255.255.254"),
+        (Fault.ERROR_CODE, "127.255.255.255"),
+    ],
+)
 def test_a_list_can_be_made_to_answer_for_every_name(lab_dns: DnsProcess, fault: Fault, code: str) -> None:
     with lab_dns.broken(SPAMCOP, fault):
         assert found(ask(lab_dns, f"9.9.9.9.{SPAMCOP}")) == [code]
