@@ -1,4 +1,4 @@
-"""`penguin-infra actions`: the ledger, read, and what persons decide: proposals, the kill switch, trust in lists."""
+"""`penguin-infra actions`: the ledger, read, and what persons decide: proposals, the kill switch."""
 
 from typing import Annotated
 
@@ -19,12 +19,10 @@ from penguin_infra.cli.output import (
 from penguin_infra.domain.actions import ActionStatus
 from penguin_infra.operations.approve_action import approve_action, reject_action
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import listings, nodes, switches
+from penguin_infra.store import nodes, switches
 
 app = typer.Typer(help="The ledger of what the fleet did, refused and plans.", no_args_is_help=True)
 _LISTED_BY = "penguin-infra actions list"
-
-lists_app = typer.Typer(help="The blacklists: how they do, and which are frozen.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -145,35 +143,3 @@ def thaw() -> None:
     with transaction(fleet) as connection:
         was_frozen = switches.thaw(connection)
     console.print("The fleet acts again." if was_frozen else "The fleet was not frozen.")
-
-
-@lists_app.command("show")
-@told_in_words
-def show_lists(as_json: AsJson = False) -> None:
-    """Show how each list did at its test points, and which are frozen.
-
-    Example: penguin-infra lists show
-    """
-    fleet = wire()
-    with transaction(fleet) as connection:
-        health = [dict(row._mapping) for row in listings.list_health(connection)]
-        frozen = {row.zone: row.reason for row in listings.open_freezes(connection)}
-    rows = [row | {"frozen": frozen.get(row["zone"])} for row in health]
-    columns = {
-        "zone": "list", "resolver": "resolver", "is_healthy": "healthy", "reason": "fault", "since": "since (UTC)",
-        "checked_at": "checked (UTC)", "frozen": "frozen because",
-    }  # fmt: skip
-    show(rows, columns, as_json=as_json, empty="No list was asked yet: the first sweep does.")
-
-
-@lists_app.command("trust")
-@told_in_words
-def trust_list(zone: Annotated[str, typer.Argument(help="The list's zone.")]) -> None:
-    """Let a frozen list pause nodes again. Look first whether its listings are true.
-
-    Example: penguin-infra lists trust zen.spamhaus.org
-    """
-    fleet = wire()
-    with transaction(fleet) as connection:
-        was_frozen = listings.lift_freeze(connection, zone, requested_by=person(), now=fleet.clock.now())
-    console.print(f"{zone} is trusted again." if was_frozen else f"{zone} was not frozen.")

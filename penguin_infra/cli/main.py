@@ -13,6 +13,7 @@ from penguin_infra.cli import (
     lab_dns,
     lab_hostwind,
     lab_nodes,
+    lists,
     nodes,
     sink,
 )
@@ -36,7 +37,7 @@ app.add_typer(nodes.app, name="nodes")
 app.add_typer(keys.app, name="keys")
 app.add_typer(actions.app, name="actions")
 app.add_typer(alerts.app, name="alerts")
-app.add_typer(actions.lists_app, name="lists")
+app.add_typer(lists.app, name="lists")
 app.add_typer(feedback.app, name="feedback")
 app.command()(check_ip)
 app.command()(actions.freeze)

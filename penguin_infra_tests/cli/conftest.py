@@ -50,6 +50,8 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wired: None
     """Change the environment in the middle of a test; the settings are read again."""
     for name in ("PENGUIN_DATABASE_URL", "PENGUIN_DAGSTER_DATABASE_URL", "PENGUIN_POLICY_FILE", "PENGUIN_LAB"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("PENGUIN_BLACKLIST_FILE", "PENGUIN_BLACKLIST_KEYS", "PENGUIN_BLACKLIST_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("HOSTWIND_API_URL", "HOSTWIND_API_KEY", "HOSTWIND_API_SECRET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PENGUIN_HOME", str(tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""`penguin-infra actions`, `freeze`, `thaw` and `lists`: the ledger read, and the trust that persons give or take."""
+"""`penguin-infra actions`, `freeze` and `thaw`: the ledger read, and the kill switch."""
 
 from uuid import UUID, uuid4
 
@@ -7,8 +7,7 @@ from sqlalchemy import Engine
 
 from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.guardrails import Refusal, Rule
-from penguin_infra.store import listings, switches
-from penguin_infra.store.listings import HealthCheck
+from penguin_infra.store import switches
 from penguin_infra.store.refusals import record_refusals
 from penguin_infra_tests.cli.conftest import Run, RunJson, failure
 from penguin_infra_tests.fleets import NOW, add_nodes, plan
@@ -88,19 +87,9 @@ def test_a_freeze_without_a_reason_is_wrong_usage(engine: Engine, run: Run) -> N
         assert switches.frozen_by(connection) is None
 
 
-def test_a_frozen_list_is_shown_with_its_reason_and_trusted_again(engine: Engine, run: Run, run_json: RunJson) -> None:
-    assert "No list was asked yet" in run("lists", "show").stdout
-    with engine.begin() as connection:
-        listings.save_health(connection, [HealthCheck(ZEN, "127.0.0.1:53", 4, None)], NOW)
-        listings.freeze_list(connection, ZEN, reason="lists everybody", now=NOW)
-    (shown,) = run_json("lists", "show")
-    assert (shown["zone"], shown["is_healthy"], shown["frozen"]) == (ZEN, True, "lists everybody")
-    assert run("lists", "trust", ZEN).stdout == f"{ZEN} is trusted again.\n"
-    assert run_json("lists", "show")[0]["frozen"] is None
-    assert run("lists", "trust", ZEN).stdout == f"{ZEN} was not frozen.\n"
-
-
-@pytest.mark.parametrize("command", [["actions", "list"], ["freeze", "--reason", "x"], ["thaw"], ["lists", "show"]])
+@pytest.mark.parametrize(
+    "command", [["actions", "list"], ["freeze", "--reason", "x"], ["thaw"], ["lists", "trust", "x"]]
+)
 def test_without_a_fleet_a_command_says_how_to_get_one(run_bare: Run, command: list[str]) -> None:
     message = failure(run_bare(*command))
     assert "penguin-infra up" in message
