@@ -177,6 +177,7 @@ class Wiring:
     def provision_parts(self) -> ProvisionParts:
         """All that a provisioning needs beside the provider; raises `NotConfigured` with every setting that lacks."""
         from penguin_infra.dns_records.lookup import NameLookup  # noqa: PLC0415 - as above
+        from penguin_infra.dnsbl.asking import Asking  # noqa: PLC0415
         from penguin_infra.dnsbl.resolvers import ResolverError, choose_resolvers  # noqa: PLC0415
         from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
         from penguin_infra.verification.outside import look_from_outside  # noqa: PLC0415
@@ -198,7 +199,7 @@ class Wiring:
             raise NotConfigured(f"no node can be made: set {missing} (docs/provisioning.md says how)")
         return ProvisionParts(
             screen=lambda address: screening_of(
-                sweep([address], self.blacklists, resolvers, clock=self.clock.now), zones
+                sweep([Asking(one, [address]) for one in self.blacklists], resolvers, clock=self.clock.now), zones
             ),
             dns=self.dns_publisher,
             names=NameLookup([(resolver.address, resolver.port) for resolver in resolvers]),
@@ -211,6 +212,7 @@ class Wiring:
 
     def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
         """A sweep of the fleet's addresses; `say` hears of its progress."""
+        from penguin_infra.dnsbl.asking import Asking  # noqa: PLC0415
         from penguin_infra.dnsbl.questions import fetch_reason  # noqa: PLC0415 - as above: a sensor asks no DNS
         from penguin_infra.dnsbl.resolvers import choose_resolvers  # noqa: PLC0415
         from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
@@ -219,8 +221,10 @@ class Wiring:
         return BlacklistSweep(
             engine=self.engine,
             lists=self.blacklists,
-            ask=lambda addresses, lists: sweep(addresses, lists, resolvers, clock=self.clock.now),
-            fetch_reason=lambda address, blacklist: fetch_reason(address, blacklist.zone, resolvers[0]),
+            ask=lambda addresses, lists: sweep(
+                [Asking(blacklist, addresses) for blacklist in lists], resolvers, clock=self.clock.now
+            ),
+            fetch_reason=lambda address, blacklist: fetch_reason(address, blacklist, resolvers[0]),
             limits=self.policy.listing,
             clock=self.clock,
             say=say,

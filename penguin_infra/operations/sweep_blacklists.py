@@ -19,9 +19,9 @@ from penguin_infra.domain.listing_advance import ListingChange, advance
 from penguin_infra.domain.listing_limits import ListingLimits, blast_limit
 from penguin_infra.domain.listing_state import ListingState, ListingStatus
 from penguin_infra.operations.node_work import Clock
-from penguin_infra.store import listings
+from penguin_infra.store import list_health, listings
 from penguin_infra.store.database import sweep_lock
-from penguin_infra.store.listings import HealthCheck, ListingEvent, StateKey
+from penguin_infra.store.listings import ListingEvent, StateKey
 
 # Longest wait for a suspect's second look within the same sweep. Spamhaus answers live 60 s; a suspect that lives
 # longer waits for the next sweep, so that a sweep never holds its place in the queue for much over a minute.
@@ -136,7 +136,7 @@ def _advance(seen: SweptObservation, states: dict[StateKey, ListingState], limit
 def _record(work: BlacklistSweep, found: _Pass, report: SweepReport) -> None:
     changes = [change for change, _ in found.changes]
     report.changes += changes
-    report.quarantined |= {check.zone: check.reason or "" for check in found.result.quarantined}
+    report.quarantined |= {one.zone: one.fault.reason for one in found.result.quarantined if one.fault}
     report.newly_suspected.update(change.zone for change in changes if change.change is ListingChange.SUSPECTED)
     by_zone = {blacklist.zone: blacklist for blacklist in work.lists}
     # Asked before the transaction: the network never holds a lock.
@@ -160,8 +160,7 @@ def _record(work: BlacklistSweep, found: _Pass, report: SweepReport) -> None:
                 event = _event(change, observation, by_zone[change.zone], found.holders, reasons)
                 listings.save_event(connection, event)
         listings.save_states(connection, found.touched, now)
-        checks = [HealthCheck(one.zone, one.resolver, one.ip_version, one.reason) for one in found.result.health]
-        listings.save_health(connection, checks, now)
+        list_health.save_health(connection, found.result.health)
 
 
 def _blasts(report: SweepReport, fleet_size: int) -> Iterable[tuple[str, str]]:

@@ -3,15 +3,15 @@
 How a look advances a state is `domain/listing_advance.py`'s; what is done about a listing is the policies'.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from ipaddress import IPv4Address
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, String, case, cast, func, select, update
+from sqlalchemy import Connection, String, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from penguin_infra.domain.listing import Severity
@@ -196,38 +196,6 @@ def open_freezes(connection: Connection) -> Sequence[AnyRow]:
     """The lists that are frozen, since when and why."""
     query = select(blacklist_freezes).where(blacklist_freezes.c.lifted_at.is_(None))
     return connection.execute(query.order_by(blacklist_freezes.c.zone)).all()
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """How a list did at its test points through one resolver; `reason` says what is wrong, None where nothing is."""
-
-    zone: str
-    resolver: str
-    ip_version: int
-    reason: str | None
-
-
-def save_health(connection: Connection, checks: Iterable[HealthCheck], now: datetime) -> None:
-    """Write down how lists did at their test points; `since` moves only when health does."""
-    rows = [asdict(check) | {"is_healthy": check.reason is None, "since": now, "checked_at": now} for check in checks]
-    if not rows:
-        return
-    statement = upsert(blacklist_health)
-    new = statement.excluded
-    is_same = blacklist_health.c.is_healthy == new.is_healthy
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[column.name for column in blacklist_health.primary_key],
-            set_={
-                "is_healthy": new.is_healthy,
-                "reason": new.reason,
-                "checked_at": new.checked_at,
-                "since": case((is_same, blacklist_health.c.since), else_=new.since),
-            },
-        ),
-        rows,
-    )
 
 
 def list_health(connection: Connection, zones: Collection[str] | None = None) -> Sequence[AnyRow]:

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from penguin_infra.dnsbl.asking import Asking
 from penguin_infra.dnsbl.catalogue import load_catalogue
 from penguin_infra.dnsbl.questions import fetch_reason
-from penguin_infra.dnsbl.sweep import sweep
+from penguin_infra.dnsbl.sweep import SweepProgress, sweep
 from penguin_infra.domain.listing_limits import DEFAULT_LIMITS, ListingLimits
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep, SweepReport, sweep_blacklists
 from penguin_infra_tests.dns_process import DnsProcess
@@ -53,7 +54,7 @@ class Sweeps:
         *,
         say: Callable[[str], None] = _nothing,
         between_looks: Callable[[], None] = _nothing,
-        on_progress: Callable[[int, int], None] = _nothing,
+        on_progress: Callable[[SweepProgress], None] = _nothing,
     ) -> SweepReport:
         """One sweep, as the wiring makes it but for the clock."""
         resolver = self.lab_dns.resolver
@@ -63,9 +64,12 @@ class Sweeps:
                 engine=self.engine,
                 lists=load_catalogue().select(self.zones),
                 ask=lambda addresses, lists: sweep(
-                    addresses, lists, [resolver], clock=self.clock.now, on_progress=on_progress
+                    [Asking(blacklist, addresses) for blacklist in lists],
+                    [resolver],
+                    clock=self.clock.now,
+                    on_progress=on_progress,
                 ),
-                fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist.zone, resolver),
+                fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist, resolver),
                 limits=self.limits,
                 clock=self.clock,
                 say=say,

@@ -1,6 +1,6 @@
 """The open alerts follow the fleet's facts: each opens with its cause and is resolved with it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
@@ -9,14 +9,14 @@ from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.inventory import Drift, DriftKind
 from penguin_infra.domain.lifecycle import NodeEvent
+from penguin_infra.domain.list_health import Fault, ListFault, ListHealth
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies import recover_unhealthy
 from penguin_infra.operations.judge_health import judge_health
 from penguin_infra.operations.refresh_alerts import RULES, find_alerts, refresh_alerts
-from penguin_infra.store import inventory, listings, nodes, steps
+from penguin_infra.store import inventory, list_health, listings, nodes, steps
 from penguin_infra.store.alerts import list_alerts
-from penguin_infra.store.listings import HealthCheck
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, address, list_address, plan
 from penguin_infra_tests.pulses import SERVED, beat, tick
 
@@ -70,10 +70,15 @@ def test_a_frozen_list_is_told_until_a_person_trusts_it(engine: Engine) -> None:
     assert refreshed(engine) == []
 
 
+def looked_at(zone: str, reason: str | None, *, at: datetime = NOW) -> ListHealth:
+    fault = Fault(ListFault.WILDCARDED, reason) if reason else None
+    return ListHealth(zone, "127.0.0.1:53", 4, at, fault)
+
+
 def test_a_list_that_fails_its_test_points_is_told_until_it_passes(engine: Engine) -> None:
     def check(reason: str | None) -> None:
         with engine.begin() as connection:
-            listings.save_health(connection, [HealthCheck(ZEN, "127.0.0.1:53", 4, reason)], NOW)
+            list_health.save_health(connection, [looked_at(ZEN, reason)])
 
     check("lists its clean test point")
     assert refreshed(engine) == [("list_quarantined", ZEN, "low")]
@@ -83,8 +88,9 @@ def test_a_list_that_fails_its_test_points_is_told_until_it_passes(engine: Engin
 
 def test_a_list_that_is_not_asked_any_more_is_not_told(engine: Engine) -> None:
     with engine.begin() as connection:
-        listings.save_health(connection, [HealthCheck("old.test", "r", 4, "broken")], NOW - timedelta(hours=2))
-        listings.save_health(connection, [HealthCheck(ZEN, "r", 4, None)], NOW)
+        list_health.save_health(
+            connection, [looked_at("old.test", "broken", at=NOW - timedelta(hours=2)), looked_at(ZEN, None)]
+        )
     assert refreshed(engine) == []
 
 

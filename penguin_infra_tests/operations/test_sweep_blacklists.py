@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from penguin_infra.dnsbl.sweep import SweepProgress
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.domain.listing_limits import ListingLimits
 from penguin_infra.domain.policies.pause_listed import plan_pauses
@@ -132,8 +133,8 @@ def test_a_list_that_dies_during_the_sweep_is_not_believed(engine: Engine, lab_d
     lab_dns.list_ip(str(address(28)), SPAMCOP)
     sweeps.zones = [SPAMCOP]
 
-    def die_at_the_end(done: int, total: int) -> None:
-        if done == total:
+    def die_at_the_end(progress: SweepProgress) -> None:
+        if progress.done == progress.total:
             lab_dns.break_list(SPAMCOP, Fault.WILDCARD)
 
     try:
