@@ -1,0 +1,316 @@
+"""The sweep against servers that others wrote: rbldnsd's lists, unbound as the resolver, dnsdist as a bad road.
+
+Every way in which a list or the way to it fails must be known by its kind, and must never make an address look clean
+or listed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+
+import pytest
+
+from penguin_infra.dnsbl.asking import Asking
+from penguin_infra.dnsbl.catalogue import load_catalogue, parse_catalogue
+from penguin_infra.dnsbl.questions import fetch_reason
+from penguin_infra.dnsbl.resolvers import Resolver
+from penguin_infra.dnsbl.sweep import SweepProgress, SweepResult, sweep
+from penguin_infra.domain.list_health import ListFault
+from penguin_infra.domain.listing import Verdict
+from penguin_infra_tests.blacklist_resolvers import Distortion, DnsdistServer, UnboundServer
+from penguin_infra_tests.blacklist_servers import Ailment, BlacklistServer
+
+ZEN = "zen.spamhaus.org"
+SPAMCOP = "bl.spamcop.net"
+PSBL = "psbl.surriel.com"
+LISTS = {one.zone: one for one in load_catalogue().select()}
+
+# What the bad road never loses: the names of test points, of the negative ones and of the addresses nobody lists.
+SURE_NAMES = "^([12][.]0[.]0[.]127|1[.]2[.]0[.]192)[.]"
+LOST_SHARE = 0.3
+FLEET = [IPv4Address("10.60.0.0") + number for number in range(320)]
+
+LIST_OF_NETWORKS = """
+[[lists]]
+zone = "networks.test"
+name = "List of networks"
+operator = "test"
+ipv6 = true
+ipv6_prefix = 64
+codes = [{ code = "127.0.0.2", meaning = "listed", severity = "low" }]
+evidence = "test"
+checked_on = 2026-11-24
+"""
+
+Address = IPv4Address | IPv6Address
+Seen = Mapping[tuple[Address, str], Verdict]
+
+
+class Clock:
+    """A millisecond passes at every look."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlacklistServer]:
+    BlacklistServer.require()
+    with BlacklistServer(tmp_path_factory.mktemp("lists") / "rbldnsd", list(LISTS.values())) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: BlacklistServer) -> Iterator[BlacklistServer]:
+    yield running_server
+    running_server.forget_listings()
+
+
+@pytest.fixture(scope="module")
+def unbound(running_server: BlacklistServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnboundServer]:
+    UnboundServer.require()
+    with UnboundServer(
+        tmp_path_factory.mktemp("resolver") / "unbound", running_server, running_server.zones
+    ) as resolver:
+        yield resolver
+
+
+@pytest.fixture(scope="module")
+def bad_roads(running_server: BlacklistServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsdistServer]:
+    DnsdistServer.require(in_ci=False)
+    directory = tmp_path_factory.mktemp("roads") / "dnsdist"
+    with DnsdistServer(directory, running_server, lost_share=LOST_SHARE, sure=SURE_NAMES) as roads:
+        yield roads
+
+
+def look(
+    addresses: Sequence[Address],
+    zones: Sequence[str],
+    *resolvers: Resolver,
+    on_progress: Callable[[SweepProgress], None] | None = None,
+) -> SweepResult:
+    askings = [Asking(LISTS[zone], addresses) for zone in zones]
+    return sweep(askings, resolvers, clock=Clock(), on_progress=on_progress)
+
+
+def verdicts(result: SweepResult) -> Seen:
+    """What each address counts for on each list at the last look."""
+    return {(one.address, one.zone): one.verdict for one in result.observations}
+
+
+def faults(result: SweepResult) -> dict[str, ListFault]:
+    return {one.zone: one.fault.kind for one in result.quarantined if one.fault}
+
+
+def list_every_tenth(server: BlacklistServer, addresses: Sequence[Address], zones: Sequence[str]) -> Seen:
+    """A fleet of which each list lists other addresses; returns what a sweep has to find."""
+    expected = {(address, zone): Verdict.CLEAN for zone in zones for address in addresses}
+    for offset, zone in enumerate(zones):
+        listed = addresses[offset::10]
+        server.list_networks(zone, listed)
+        expected |= {(address, zone): Verdict.LISTED for address in listed}
+    return expected
+
+
+@pytest.mark.parametrize("way", ["the list itself", "a resolver"])
+def test_hundreds_of_addresses_are_judged_right_on_every_list(
+    server: BlacklistServer, unbound: UnboundServer, way: str
+) -> None:
+    expected = list_every_tenth(server, FLEET, list(LISTS))
+    before = Counter(server.questions())
+    result = look(FLEET, list(LISTS), server.resolver if way == "the list itself" else unbound.resolver)
+    assert verdicts(result) == expected
+    assert result.quarantined == ()
+    hits = [one for one in result.observations if one.verdict is Verdict.LISTED]
+    assert all(one.observation.codes == (LISTS[one.zone].worst_code,) for one in hits)
+    if way == "the list itself":
+        assert dict(result.asked) == dict(Counter(server.questions()) - before)
+
+
+def test_ipv6_addresses_are_judged_right_on_every_list_that_holds_them(
+    server: BlacklistServer, unbound: UnboundServer
+) -> None:
+    zones = [zone for zone, one in LISTS.items() if one.ipv6]
+    # Each in a network of its own: some lists hold nothing smaller.
+    networks = list(IPv6Network("2001:db8:60::/56").subnets(new_prefix=64))
+    addresses = [network[7] for network in networks]
+    expected = {(address, zone): Verdict.CLEAN for zone in zones for address in addresses}
+    for offset, zone in enumerate(zones):
+        server.list_networks(zone, networks[offset::10])
+        expected |= {(address, zone): Verdict.LISTED for address in addresses[offset::10]}
+    result = look(addresses, list(LISTS), unbound.resolver)
+    assert verdicts(result) == expected
+
+
+def test_a_list_of_networks_is_asked_once_for_all_addresses_of_one(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    BlacklistServer.require()
+    by_networks = parse_catalogue(LIST_OF_NETWORKS).select()
+    zone = by_networks[0].zone
+    listed = [IPv6Address("2001:db8:62::") + number for number in range(50)]
+    clean = [IPv6Address("2001:db8:63::") + number for number in range(50)]
+    with BlacklistServer(tmp_path_factory.mktemp("networks") / "rbldnsd", by_networks) as networks:
+        networks.list_networks(zone, ["2001:db8:62::/64"])
+        result = sweep([Asking(by_networks[0], [*listed, *clean])], [networks.resolver], clock=Clock())
+        # Two networks, and the test points before and, for the hit, after.
+        assert networks.questions()[zone] == result.asked[zone] < 12
+    assert verdicts(result) == {
+        **{(address, zone): Verdict.LISTED for address in listed},
+        **{(address, zone): Verdict.CLEAN for address in clean},
+    }
+
+
+def test_the_words_of_a_list_are_read(server: BlacklistServer, unbound: UnboundServer) -> None:
+    address = FLEET[7]
+    server.list_networks(ZEN, [address], reason="SBL123: snowshoe at $")
+    assert fetch_reason(address, LISTS[ZEN], unbound.resolver) == f"SBL123: snowshoe at {address}"
+    assert fetch_reason(FLEET[8], LISTS[ZEN], unbound.resolver) is None
+
+
+def assert_only_spamcop_fails(result: SweepResult, fault: ListFault) -> None:
+    """SpamCop is quarantined for this and says nothing of anybody; PSBL, on the same way, is right."""
+    assert faults(result) == {SPAMCOP: fault}
+    assert verdicts(result) == {
+        **{(address, SPAMCOP): Verdict.ERROR for address in FLEET[:4]},
+        **{(address, PSBL): Verdict.CLEAN for address in FLEET[:4]},
+        (FLEET[0], PSBL): Verdict.LISTED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ailment", "fault"),
+    [
+        (Ailment.SILENT, ListFault.SILENT),
+        (Ailment.REFUSED, ListFault.REFUSED),
+        (Ailment.EMPTIED, ListFault.EMPTIED),
+        (Ailment.WILDCARDED, ListFault.WILDCARDED),
+        (Ailment.PUBLIC_RESOLVER, ListFault.PUBLIC_RESOLVER),
+        (Ailment.QUOTA, ListFault.QUOTA),
+    ],
+)
+def test_a_list_that_fails_at_its_server_says_nothing_of_anybody(
+    server: BlacklistServer, ailment: Ailment, fault: ListFault
+) -> None:
+    server.list_networks(SPAMCOP, [FLEET[0]])
+    server.list_networks(PSBL, [FLEET[0]])
+    with server.broken(SPAMCOP, ailment):
+        result = look(FLEET[:4], [SPAMCOP, PSBL], server.resolver)
+    assert_only_spamcop_fails(result, fault)
+    assert result.quota_hit == ({SPAMCOP} if ailment is Ailment.QUOTA else set())
+
+
+PARKED = "91.195.240.117"
+
+
+@pytest.mark.parametrize(
+    ("distortion", "fault"),
+    [
+        (Distortion.REFUSED, ListFault.REFUSED),
+        (Distortion.DENIED, ListFault.EMPTIED),
+        (Distortion.NO_DATA, ListFault.REWRITTEN),
+        (Distortion.REWRITTEN, ListFault.REWRITTEN),
+    ],
+)
+def test_a_list_that_the_resolver_answers_for_says_nothing_of_anybody(
+    server: BlacklistServer, unbound: UnboundServer, distortion: Distortion, fault: ListFault
+) -> None:
+    server.list_networks(SPAMCOP, [FLEET[0]])
+    server.list_networks(PSBL, [FLEET[0]])
+    address = PARKED if distortion is Distortion.REWRITTEN else None
+    with unbound.distorted(SPAMCOP, distortion, address):
+        result = look(FLEET[:4], [SPAMCOP, PSBL], unbound.resolver)
+    assert_only_spamcop_fails(result, fault)
+    if address:
+        assert all(address in str(one.observation.reason) for one in result.observations if one.zone == SPAMCOP)
+
+
+def test_a_list_that_the_resolver_finds_no_way_to_says_nothing_of_anybody(
+    server: BlacklistServer, unbound: UnboundServer
+) -> None:
+    server.list_networks(PSBL, [FLEET[0]])
+    with unbound.cut_off(SPAMCOP):
+        result = look(FLEET[:4], [SPAMCOP, PSBL], unbound.resolver)
+    assert_only_spamcop_fails(result, ListFault.SERVER_ERROR)
+
+
+def test_answers_that_fit_into_no_datagram_are_read_over_tcp(server: BlacklistServer, unbound: UnboundServer) -> None:
+    expected = list_every_tenth(server, FLEET[:60], [ZEN, SPAMCOP])
+    with unbound.truncating():
+        result = look(FLEET[:60], [ZEN, SPAMCOP], unbound.resolver)
+    assert verdicts(result) == expected
+    # Each question twice: the datagram, and the stream.
+    assert all(result.asked[zone] >= 2 * 60 for zone in (ZEN, SPAMCOP))
+
+
+@pytest.mark.parametrize("ailment", [Ailment.WILDCARDED, Ailment.EMPTIED, Ailment.PUBLIC_RESOLVER])
+def test_a_list_that_dies_in_the_middle_of_a_sweep_lists_nobody(server: BlacklistServer, ailment: Ailment) -> None:
+    server.list_networks(SPAMCOP, FLEET[:3])
+    is_alive = True
+
+    def die_half_way(progress: SweepProgress) -> None:
+        nonlocal is_alive
+        if is_alive and progress.done >= progress.total // 2:
+            is_alive = False
+            server.break_list(SPAMCOP, ailment)
+
+    result = look(FLEET, [SPAMCOP, PSBL], server.resolver, on_progress=die_half_way)
+    assert not is_alive
+    seen = verdicts(result)
+    assert {verdict for (_, zone), verdict in seen.items() if zone == SPAMCOP} == {Verdict.ERROR}
+    assert {verdict for (_, zone), verdict in seen.items() if zone == PSBL} == {Verdict.CLEAN}
+
+
+def test_a_resolver_that_a_list_turns_away_does_not_spoil_what_another_sees(
+    server: BlacklistServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected = list_every_tenth(server, FLEET[:50], [ZEN])
+    turned_away = UnboundServer(tmp_path_factory.mktemp("public") / "unbound", server, [ZEN], source="127.0.0.14")
+    with turned_away, server.broken(ZEN, Ailment.PUBLIC_RESOLVER, clients="127.0.0.14/32"):
+        result = look(FLEET[:50], [ZEN], turned_away.resolver, server.resolver)
+    assert verdicts(result) == expected
+    (fault,) = result.quarantined
+    assert fault.resolver == str(turned_away.resolver)
+    assert faults(result) == {ZEN: ListFault.PUBLIC_RESOLVER}
+
+
+def test_on_a_road_that_loses_every_third_question_none_is_forgotten_and_none_judged_wrongly(
+    server: BlacklistServer, bad_roads: DnsdistServer
+) -> None:
+    zones = [SPAMCOP, PSBL]
+    expected = list_every_tenth(server, FLEET, zones)
+    result = look(FLEET, zones, bad_roads.lossy)
+    seen = verdicts(result)
+    assert seen.keys() == expected.keys()
+    wrong = {key: verdict for key, verdict in seen.items() if verdict not in (expected[key], Verdict.ERROR)}
+    assert wrong == {}
+    # Two tries are both lost once in eleven times; twice as often is some ten deviations away.
+    right = sum(verdict is expected[key] for key, verdict in seen.items())
+    assert right > len(expected) * (1 - 2 * LOST_SHARE**2)
+    assert sum(result.asked.values()) > len(expected)
+
+
+def test_on_a_slow_road_every_address_is_judged_right(server: BlacklistServer, bad_roads: DnsdistServer) -> None:
+    expected = list_every_tenth(server, FLEET, [SPAMCOP, PSBL])
+    result = look(FLEET, [SPAMCOP, PSBL], bad_roads.slow)
+    assert verdicts(result) == expected
+
+
+def test_a_list_that_says_too_many_questions_is_asked_no_more_and_lists_nobody(
+    server: BlacklistServer, bad_roads: DnsdistServer
+) -> None:
+    listed = FLEET[: len(FLEET) // 2]
+    server.list_networks(SPAMCOP, listed)
+    result = look(FLEET, [SPAMCOP], bad_roads.metered)
+    assert result.quota_hit == {SPAMCOP}
+    seen = verdicts(result)
+    assert len(seen) == len(FLEET)
+    assert Verdict.CLEAN not in {seen[address, SPAMCOP] for address in listed}
+    assert Verdict.LISTED not in {seen[address, SPAMCOP] for address in set(FLEET) - set(listed)}
+    # What was in flight when the first such answer came, and not the rest.
+    assert result.asked[SPAMCOP] < len(FLEET)
