@@ -18,6 +18,7 @@ from penguin_infra.cli import (
     sink,
 )
 from penguin_infra.cli.check_ip import check_ip
+from penguin_infra.cli.doctor import doctor
 from penguin_infra.cli.output import EXPECTED_ERRORS
 from penguin_infra.cli.policy import policy
 
@@ -40,6 +41,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(feedback.app, name="feedback")
 app.command()(check_ip)
+app.command()(doctor)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
 app.command()(policy)

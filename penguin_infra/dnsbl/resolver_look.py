@@ -1,4 +1,4 @@
-"""Whether a resolver is there at all, and whether it finds answers itself; what lists tell it is `sweep.py`'s to see."""
+"""Whether a resolver is there, and whether it finds answers itself; what lists tell it is `sweep.py`'s to see."""
 
 import socket
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ResolverLook:
 
 
 def look_at_resolver(resolver: Resolver) -> ResolverLook:
-    """Ask a resolver for the root's name servers, which every resolver knows. Never raises for what the network does."""
+    """Ask a resolver for the root's name servers, which each knows. Never raises for what the network does."""
     query = dns.message.make_query(".", dns.rdatatype.NS)
     problem = ""
     for timeout_seconds in TRY_TIMEOUTS_SECONDS:

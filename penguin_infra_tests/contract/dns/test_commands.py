@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.lab_dns import app as lab
+from penguin_infra.dnsbl.catalogue import load_catalogue
 from penguin_infra.lab.dns_zones import Fault
 from penguin_infra.settings import settings
 from penguin_infra_tests.dns_process import DnsProcess, free_port, running_dns
@@ -56,6 +57,56 @@ def test_scripts_get_json(run: Run) -> None:
         "bl.spamcop.net": "listed",
         "zen.spamhaus.org": "clean",
     }
+
+
+def test_every_look_is_told_as_it_comes_before_the_table(run: Run) -> None:
+    run(lab, "list-ip", "10.3.0.12", "--zone", "bl.spamcop.net")
+    shown = run(check, "10.3.0.12").stdout
+    streamed, table = shown.split("┏", 1)
+    verdicts = {line.split(maxsplit=1)[1].strip(): line.split()[0] for line in streamed.splitlines() if line.strip()}
+    assert verdicts["SpamCop SCBL"] == "listed"
+    assert verdicts["Spamhaus ZEN"] == "clean"
+    assert len(verdicts) == len(load_catalogue().select())
+    assert "SpamCop SCBL" in table
+
+
+def test_scripts_may_read_each_look_as_it_comes(run: Run) -> None:
+    run(lab, "list-ip", "10.3.0.13", "--zone", "bl.spamcop.net")
+    zones = ("--zone", "bl.spamcop.net", "--zone", "zen.spamhaus.org")
+    seen = run(check, "10.3.0.13", "--jsonl", *zones)
+    rows = [json.loads(line) for line in seen.stdout.splitlines()]
+    assert {row["zone"]: row["verdict"] for row in rows} == {"bl.spamcop.net": "listed", "zen.spamhaus.org": "clean"}
+    assert seen.exit_code == 1
+    assert run(check, "10.3.0.13", "--jsonl", "--json").exit_code == 2
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_public_resolver_is_said_beside_the_result_with_what_helps(
+    run: Run, lab_dns: DnsProcess, form: tuple[str, ...]
+) -> None:
+    with lab_dns.broken("zen.spamhaus.org", Fault.OPEN_RESOLVER):
+        seen = run(check, "10.3.0.14", "--zone", "zen.spamhaus.org", *form)
+    assert seen.exit_code == 3
+    for words in ("127.255.255.254", "public resolver", "deploy/unbound", "PENGUIN_RESOLVERS"):
+        assert words in seen.stderr
+    assert "deploy/unbound" not in seen.stdout
+
+
+def test_a_refusal_says_what_the_lists_operator_asks_for(run: Run, lab_dns: DnsProcess) -> None:
+    with lab_dns.broken("b.barracudacentral.org", Fault.REFUSED):
+        seen = run(check, "10.3.0.15", "--zone", "b.barracudacentral.org")
+    assert "must be registered with Barracuda" in seen.stderr
+
+
+def test_a_key_is_part_of_no_output_even_where_its_list_refuses(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENGUIN_BLACKLIST_KEYS", "spamhaus=hush4711")
+    settings.cache_clear()
+    for form in ((), ("--json",), ("--jsonl",)):
+        seen = run(check, "10.3.0.16", "--zone", "zen.spamhaus.org", *form)
+        # The lab knows nothing of the paid service's zone.
+        assert (seen.exit_code, "REFUSED" in seen.output) == (3, True)
+        assert "hush4711" not in seen.output
+        assert "hush4711" not in seen.stderr
 
 
 def test_a_list_that_cannot_be_asked_is_shown_and_the_others_decide(run: Run, lab_dns: DnsProcess) -> None:
