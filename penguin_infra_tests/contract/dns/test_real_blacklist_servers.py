@@ -1,35 +1,36 @@
-"""The sweep against servers that others wrote: rbldnsd's lists, unbound as the resolver, dnsdist as a bad road.
+"""The sweep against servers that others wrote: rbldnsd's lists, and unbound as the resolver in front of them.
 
-Every way in which a list or the way to it fails must be known by its kind, and must never make an address look clean
-or listed.
+Every way in which a list or the resolver fails must be known by its kind, and must never make an address look clean
+or listed. Bad roads to a list are `test_bad_roads_to_lists.py`'s.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
 from penguin_infra.dnsbl.asking import Asking
-from penguin_infra.dnsbl.catalogue import load_catalogue, parse_catalogue
+from penguin_infra.dnsbl.catalogue import parse_catalogue
 from penguin_infra.dnsbl.questions import fetch_reason
-from penguin_infra.dnsbl.resolvers import Resolver
 from penguin_infra.dnsbl.sweep import SweepProgress, SweepResult, sweep
 from penguin_infra.domain.list_health import ListFault
 from penguin_infra.domain.listing import Verdict
-from penguin_infra_tests.blacklist_resolvers import Distortion, DnsdistServer, UnboundServer
+from penguin_infra_tests.blacklist_resolvers import Distortion, UnboundServer
 from penguin_infra_tests.blacklist_servers import Ailment, BlacklistServer
+from penguin_infra_tests.contract.dns.real_lists import (
+    FLEET,
+    LISTS,
+    PSBL,
+    SPAMCOP,
+    ZEN,
+    Clock,
+    faults,
+    list_every_tenth,
+    look,
+    verdicts,
+)
 
-ZEN = "zen.spamhaus.org"
-SPAMCOP = "bl.spamcop.net"
-PSBL = "psbl.surriel.com"
-LISTS = {one.zone: one for one in load_catalogue().select()}
-
-# What the bad road never loses: the names of test points, of the negative ones and of the addresses nobody lists.
-SURE_NAMES = "^([12][.]0[.]0[.]127|1[.]2[.]0[.]192)[.]"
-LOST_SHARE = 0.3
-FLEET = [IPv4Address("10.60.0.0") + number for number in range(320)]
+PARKED = "91.195.240.117"
 
 LIST_OF_NETWORKS = """
 [[lists]]
@@ -42,79 +43,6 @@ codes = [{ code = "127.0.0.2", meaning = "listed", severity = "low" }]
 evidence = "test"
 checked_on = 2026-11-24
 """
-
-Address = IPv4Address | IPv6Address
-Seen = Mapping[tuple[Address, str], Verdict]
-
-
-class Clock:
-    """A millisecond passes at every look."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(milliseconds=1)
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlacklistServer]:
-    BlacklistServer.require()
-    with BlacklistServer(tmp_path_factory.mktemp("lists") / "rbldnsd", list(LISTS.values())) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running_server: BlacklistServer) -> Iterator[BlacklistServer]:
-    yield running_server
-    running_server.forget_listings()
-
-
-@pytest.fixture(scope="module")
-def unbound(running_server: BlacklistServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnboundServer]:
-    UnboundServer.require()
-    with UnboundServer(
-        tmp_path_factory.mktemp("resolver") / "unbound", running_server, running_server.zones
-    ) as resolver:
-        yield resolver
-
-
-@pytest.fixture(scope="module")
-def bad_roads(running_server: BlacklistServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsdistServer]:
-    DnsdistServer.require(in_ci=False)
-    directory = tmp_path_factory.mktemp("roads") / "dnsdist"
-    with DnsdistServer(directory, running_server, lost_share=LOST_SHARE, sure=SURE_NAMES) as roads:
-        yield roads
-
-
-def look(
-    addresses: Sequence[Address],
-    zones: Sequence[str],
-    *resolvers: Resolver,
-    on_progress: Callable[[SweepProgress], None] | None = None,
-) -> SweepResult:
-    askings = [Asking(LISTS[zone], addresses) for zone in zones]
-    return sweep(askings, resolvers, clock=Clock(), on_progress=on_progress)
-
-
-def verdicts(result: SweepResult) -> Seen:
-    """What each address counts for on each list at the last look."""
-    return {(one.address, one.zone): one.verdict for one in result.observations}
-
-
-def faults(result: SweepResult) -> dict[str, ListFault]:
-    return {one.zone: one.fault.kind for one in result.quarantined if one.fault}
-
-
-def list_every_tenth(server: BlacklistServer, addresses: Sequence[Address], zones: Sequence[str]) -> Seen:
-    """A fleet of which each list lists other addresses; returns what a sweep has to find."""
-    expected = {(address, zone): Verdict.CLEAN for zone in zones for address in addresses}
-    for offset, zone in enumerate(zones):
-        listed = addresses[offset::10]
-        server.list_networks(zone, listed)
-        expected |= {(address, zone): Verdict.LISTED for address in listed}
-    return expected
 
 
 @pytest.mark.parametrize("way", ["the list itself", "a resolver"])
@@ -205,12 +133,10 @@ def test_a_list_that_fails_at_its_server_says_nothing_of_anybody(
     assert result.quota_hit == ({SPAMCOP} if ailment is Ailment.QUOTA else set())
 
 
-PARKED = "91.195.240.117"
-
-
 @pytest.mark.parametrize(
     ("distortion", "fault"),
     [
+        (Distortion.SILENT, ListFault.SILENT),
         (Distortion.REFUSED, ListFault.REFUSED),
         (Distortion.DENIED, ListFault.EMPTIED),
         (Distortion.NO_DATA, ListFault.REWRITTEN),
@@ -277,40 +203,3 @@ def test_a_resolver_that_a_list_turns_away_does_not_spoil_what_another_sees(
     (fault,) = result.quarantined
     assert fault.resolver == str(turned_away.resolver)
     assert faults(result) == {ZEN: ListFault.PUBLIC_RESOLVER}
-
-
-def test_on_a_road_that_loses_every_third_question_none_is_forgotten_and_none_judged_wrongly(
-    server: BlacklistServer, bad_roads: DnsdistServer
-) -> None:
-    zones = [SPAMCOP, PSBL]
-    expected = list_every_tenth(server, FLEET, zones)
-    result = look(FLEET, zones, bad_roads.lossy)
-    seen = verdicts(result)
-    assert seen.keys() == expected.keys()
-    wrong = {key: verdict for key, verdict in seen.items() if verdict not in (expected[key], Verdict.ERROR)}
-    assert wrong == {}
-    # Two tries are both lost once in eleven times; twice as often is some ten deviations away.
-    right = sum(verdict is expected[key] for key, verdict in seen.items())
-    assert right > len(expected) * (1 - 2 * LOST_SHARE**2)
-    assert sum(result.asked.values()) > len(expected)
-
-
-def test_on_a_slow_road_every_address_is_judged_right(server: BlacklistServer, bad_roads: DnsdistServer) -> None:
-    expected = list_every_tenth(server, FLEET, [SPAMCOP, PSBL])
-    result = look(FLEET, [SPAMCOP, PSBL], bad_roads.slow)
-    assert verdicts(result) == expected
-
-
-def test_a_list_that_says_too_many_questions_is_asked_no_more_and_lists_nobody(
-    server: BlacklistServer, bad_roads: DnsdistServer
-) -> None:
-    listed = FLEET[: len(FLEET) // 2]
-    server.list_networks(SPAMCOP, listed)
-    result = look(FLEET, [SPAMCOP], bad_roads.metered)
-    assert result.quota_hit == {SPAMCOP}
-    seen = verdicts(result)
-    assert len(seen) == len(FLEET)
-    assert Verdict.CLEAN not in {seen[address, SPAMCOP] for address in listed}
-    assert Verdict.LISTED not in {seen[address, SPAMCOP] for address in set(FLEET) - set(listed)}
-    # What was in flight when the first such answer came, and not the rest.
-    assert result.asked[SPAMCOP] < len(FLEET)
