@@ -17,9 +17,10 @@ from sqlalchemy import URL, Engine
 
 from penguin_infra.dns_records.publisher import DnsPublisher
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
+from penguin_infra.domain.list_budget import sweep_seconds_of
 from penguin_infra.hostwind.provider import NodeProvider
 from penguin_infra.installer.installer import Installer
-from penguin_infra.operations.provision_parts import ProvisionParts, screening_of
+from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep
 from penguin_infra.policy_file import Policy, read_policy
 from penguin_infra.settings import Settings
@@ -177,9 +178,8 @@ class Wiring:
     def provision_parts(self) -> ProvisionParts:
         """All that a provisioning needs beside the provider; raises `NotConfigured` with every setting that lacks."""
         from penguin_infra.dns_records.lookup import NameLookup  # noqa: PLC0415 - as above
-        from penguin_infra.dnsbl.asking import Asking  # noqa: PLC0415
         from penguin_infra.dnsbl.resolvers import ResolverError, choose_resolvers  # noqa: PLC0415
-        from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
+        from penguin_infra.operations.screen_lists import screen_lists  # noqa: PLC0415
         from penguin_infra.verification.outside import look_from_outside  # noqa: PLC0415
 
         known = self.settings
@@ -187,7 +187,6 @@ class Wiring:
             resolvers = choose_resolvers(known.resolvers)
         except ResolverError as error:
             raise NotConfigured(str(error)) from None
-        zones = [blacklist.zone for blacklist in self.blacklists]
         needed = {
             "PENGUIN_DNS_ZONE and PENGUIN_DNS_SERVER": self.dns_publisher,
             "PENGUIN_SSH_KEY_FILE": self.installer,
@@ -197,10 +196,9 @@ class Wiring:
         if self.dns_publisher is None or self.installer is None or known.gateway_url is None or not known.sink_mailbox:
             missing = ", ".join(name for name, value in needed.items() if value is None)
             raise NotConfigured(f"no node can be made: set {missing} (docs/provisioning.md says how)")
+        listings = self.blacklist_sweep(logger.info)
         return ProvisionParts(
-            screen=lambda address: screening_of(
-                sweep([Asking(one, [address]) for one in self.blacklists], resolvers, clock=self.clock.now), zones
-            ),
+            screen=lambda address: screen_lists(listings, address),
             dns=self.dns_publisher,
             names=NameLookup([(resolver.address, resolver.port) for resolver in resolvers]),
             installer=self.installer,
@@ -212,7 +210,6 @@ class Wiring:
 
     def blacklist_sweep(self, say: Callable[[str], None]) -> BlacklistSweep:
         """A sweep of the fleet's addresses; `say` hears of its progress."""
-        from penguin_infra.dnsbl.asking import Asking  # noqa: PLC0415
         from penguin_infra.dnsbl.questions import fetch_reason  # noqa: PLC0415 - as above: a sensor asks no DNS
         from penguin_infra.dnsbl.resolvers import choose_resolvers  # noqa: PLC0415
         from penguin_infra.dnsbl.sweep import sweep  # noqa: PLC0415
@@ -221,13 +218,16 @@ class Wiring:
         return BlacklistSweep(
             engine=self.engine,
             lists=self.blacklists,
-            ask=lambda addresses, lists: sweep(
-                [Asking(blacklist, addresses) for blacklist in lists], resolvers, clock=self.clock.now
+            ask=lambda askings, health, on_progress: sweep(
+                askings, resolvers, clock=self.clock.now, health=health, on_progress=on_progress
             ),
             fetch_reason=lambda address, blacklist: fetch_reason(address, blacklist, resolvers[0]),
             limits=self.policy.listing,
             clock=self.clock,
             say=say,
+            budgets=self.policy.budgets,
+            sweep_seconds=sweep_seconds_of(self.settings.sweep_cron),
+            resolver_count=len(resolvers),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from penguin_infra.defs import schedules
-from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.blacklists import blacklists
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
@@ -45,7 +45,7 @@ def build_definitions(
     listing to its pause.
     """
     return dg.Definitions(
-        assets=[provider_instances, node_inventory, blacklist_status, node_health, delivery_rates, alerts_open],
+        assets=[provider_instances, node_inventory, blacklists, node_health, delivery_rates, alerts_open],
         jobs=[pause, resume, provision, release, recover, reinstall, maintenance, decommission, *schedules.JOBS],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),

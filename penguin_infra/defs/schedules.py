@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from penguin_infra.defs.lanes import Lane, run_tags
-from penguin_infra.defs.observation.blacklists import blacklist_status
+from penguin_infra.defs.observation.blacklists import blacklists
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
@@ -20,8 +20,8 @@ take_inventory = dg.define_asset_job(
 
 sweep_blacklists = dg.define_asset_job(
     "sweep_blacklists",
-    selection=dg.AssetSelection.assets(blacklist_status),
-    description="Every list asked about every address.",
+    selection=dg.AssetSelection.assets(blacklists),
+    description="Every list asked about every address whose turn it is.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=15)),
 )
 

@@ -8,6 +8,9 @@ from sqlalchemy.dialects import postgresql
 
 TABLE_ROWS_SHOWN = 25
 
+# From nothing to the most; whatever is more than nothing shows.
+_LEVELS = "·▁▂▃▄▅▆▇█"
+
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -45,6 +48,18 @@ def bars(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
         return dg.MetadataValue.md("nothing to show")
     widest, most = max(map(len, counts)), max(1, *counts.values())
     lines = [f"{name:<{widest}} {'█' * round(30 * count / most):<30} {count}" for name, count in counts.items()]
+    return dg.MetadataValue.md("```\n" + "\n".join(lines) + "\n```")
+
+
+def lines_over_time(series: Mapping[str, Sequence[int]]) -> dg.MarkdownMetadataValue:
+    """A line in text for each name, one sign a step, all to one scale; the last number stands behind it."""
+    if not series:
+        return dg.MetadataValue.md("nothing to show")
+    widest, most = max(map(len, series)), max(1, *(max(counts) for counts in series.values()))
+    lines = [
+        f"{name:<{widest}} {''.join(_LEVELS[-(-(len(_LEVELS) - 1) * count // most)] for count in counts)} {counts[-1]}"
+        for name, counts in series.items()
+    ]
     return dg.MetadataValue.md("```\n" + "\n".join(lines) + "\n```")
 
 

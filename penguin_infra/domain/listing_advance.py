@@ -13,6 +13,9 @@ from penguin_infra.domain.listing import ListedCode, Observation, Verdict
 from penguin_infra.domain.listing_limits import DEFAULT_LIMITS, ListingLimits
 from penguin_infra.domain.listing_state import CleanStreak, FirstHit, ListingState
 
+# Resolvers count whole seconds: an answer lives on through the second in which its TTL ends.
+CACHES_SECOND = timedelta(seconds=1)
+
 
 class ListingChange(StrEnum):
     """What one observation changed; everything but NONE is worth a record."""
@@ -96,8 +99,8 @@ def _second_look(
     again = _within(new, first.codes) if first else ()
     if first and again:
         # Within the TTL the same resolver only repeats its cache: an echo, not a second witness.
-        expires_at = first.observed_at + timedelta(seconds=first.ttl_seconds)
-        if answer.resolver == first.resolver and answer.observed_at <= expires_at:
+        fresh_from = first.observed_at + timedelta(seconds=first.ttl_seconds) + CACHES_SECOND
+        if answer.resolver == first.resolver and answer.observed_at < fresh_from:
             return replace(first, codes=again), ()
     waiting = _without(new, again)
     hit = FirstHit(waiting, answer.observed_at, answer.ttl_seconds, answer.resolver) if waiting else None

@@ -26,7 +26,10 @@ RULES = tuple(
         [
             listing_alerts.LISTED,
             listing_alerts.LIST_FROZEN,
+            listing_alerts.LIST_OVER_BUDGET,
             listing_alerts.LIST_QUARANTINED,
+            listing_alerts.LIST_RESTING,
+            listing_alerts.RESOLVER_BLOCKED,
             node_alerts.PAUSED,
             node_alerts.MAINTENANCE,
             node_alerts.PROVISION_FAILED,
@@ -57,11 +60,15 @@ def find_alerts(connection: Connection, *, limits: SilenceLimits, now: datetime)
     """What each rule finds now, rules that find nothing too: theirs are to be resolved."""
     held = alert_facts.held_nodes(connection)
     drifts = alert_facts.open_drifts(connection)
+    ill = alert_facts.ill_lists(connection)
     health = read_health(connection, now=now)
     return {
         listing_alerts.LISTED: listing_alerts.listed(alert_facts.listed_addresses(connection)),
         listing_alerts.LIST_FROZEN: listing_alerts.list_frozen(alert_facts.frozen_lists(connection)),
-        listing_alerts.LIST_QUARANTINED: listing_alerts.list_quarantined(alert_facts.quarantined_lists(connection)),
+        listing_alerts.LIST_OVER_BUDGET: listing_alerts.list_over_budget(alert_facts.refused_lists(connection)),
+        listing_alerts.LIST_QUARANTINED: listing_alerts.list_quarantined(ill),
+        listing_alerts.LIST_RESTING: listing_alerts.list_resting(alert_facts.resting_lists(connection)),
+        listing_alerts.RESOLVER_BLOCKED: listing_alerts.resolver_blocked(ill),
         node_alerts.PAUSED: node_alerts.held(node_alerts.PAUSED, held),
         node_alerts.MAINTENANCE: node_alerts.held(node_alerts.MAINTENANCE, held),
         node_alerts.PROVISION_FAILED: node_alerts.provision_failed(

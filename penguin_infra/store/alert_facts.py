@@ -1,23 +1,19 @@
 """The facts of which the alert rules judge, each read for the whole fleet in one statement."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from penguin_infra.domain.actions import ActionKind, ActionStatus
 from penguin_infra.domain.listing import Severity
-from penguin_infra.domain.listing_alerts import IllList, ListedAddress
+from penguin_infra.domain.listing_alerts import FrozenList, IllList, ListedAddress, RefusedList, RestingList
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.node_alerts import FailedRequest, HeldNode, OpenDrift, OpenRequest
-from penguin_infra.store import inventory, listings
-from penguin_infra.store.blacklist_tables import blacklist_health
+from penguin_infra.store import inventory, list_health, list_paces, listings
 from penguin_infra.store.tables import node_actions, node_transitions, provisioning_steps, sending_nodes
 
 n = sending_nodes.c
-
-# A list that is not asked any more says nothing about itself. Sweeps are minutes apart: an hour is many of them.
-_ASKED_WITHIN = timedelta(hours=1)
 
 
 def listed_addresses(connection: Connection) -> list[ListedAddress]:
@@ -31,28 +27,36 @@ def listed_addresses(connection: Connection) -> list[ListedAddress]:
             Severity(row.severity),
             tuple(row.codes),
             row.listed_at,
+            row.reason,
+            row.delist_url,
+            row.family,
         )
         for row in listings.open_events(connection)
         if row.status != NodeStatus.DECOMMISSIONED
     ]
 
 
-def frozen_lists(connection: Connection) -> list[IllList]:
+def frozen_lists(connection: Connection) -> list[FrozenList]:
     """Lists that are frozen."""
-    return [IllList(row.zone, row.reason, row.frozen_at) for row in listings.open_freezes(connection)]
+    return [FrozenList(row.zone, row.reason, row.frozen_at) for row in listings.open_freezes(connection)]
 
 
-def quarantined_lists(connection: Connection) -> list[IllList]:
-    """Lists that fail their test points, through any resolver, among those that are still asked."""
-    h = blacklist_health.c
-    newest = select(func.max(h.checked_at)).scalar_subquery()
-    rows = connection.execute(
-        select(h.zone, h.reason, h.since)
-        .where(~h.is_healthy, h.checked_at >= newest - _ASKED_WITHIN)
-        .ext(distinct_on(h.zone))
-        .order_by(h.zone, h.since, h.resolver)
-    )
-    return [IllList(row.zone, row.reason or "unknown", row.since) for row in rows]
+def ill_lists(connection: Connection) -> list[IllList]:
+    """Lists that fail their test points, by resolver, among those that are still asked."""
+    return [
+        IllList(row.zone, row.resolver, list_health.fault_kind(row), row.reason, row.since)
+        for row in list_health.ill_lists(connection)
+    ]
+
+
+def refused_lists(connection: Connection) -> list[RefusedList]:
+    """Lists that are not asked because their terms would be broken."""
+    return [RefusedList(row.zone, row.refused_because) for row in list_paces.refused_lists(connection)]
+
+
+def resting_lists(connection: Connection) -> list[RestingList]:
+    """Lists that rest after a quota error."""
+    return [RestingList(row.zone, row.rests_until, row.rest_count) for row in list_paces.resting_lists(connection)]
 
 
 def held_nodes(connection: Connection) -> list[HeldNode]:

@@ -36,6 +36,11 @@ class ListPace:
     refused_because: str | None = None
 
 
+def lock_questions(connection: Connection) -> None:
+    """Let nobody else reserve until this transaction ends: two that saw the same room would both take it."""
+    connection.execute(text("LOCK TABLE fleet.blacklist_questions IN SHARE ROW EXCLUSIVE MODE"))
+
+
 def spent_questions(connection: Connection, zones: Collection[str], now: datetime) -> dict[str, Spent]:
     """Questions within the last 24 hours and 30 days; slots that overlap a window's edge count whole."""
     in_a_day = func.sum(q.asked).filter(q.slot_at > now - DAY - SLOT)

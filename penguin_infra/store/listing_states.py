@@ -61,7 +61,7 @@ class RecordedObservation:
     observed_at: datetime
 
 
-# A suspect is due once its first answer has expired everywhere: before that, a cache would only repeat it.
+# A suspect is due once its first answer has expired in every cache, and not before: it would only be repeated.
 _DUE = text(
     """
     WITH wanted AS (
@@ -74,8 +74,9 @@ _DUE = text(
     ), looked_at AS (
         SELECT wanted.zone, held.ip_address, state.asked_at, wanted.suspects_most, wanted.routine_most,
             wanted.urgent_most, wanted.asked_before,
-            coalesce(state.state = 'suspect' AND :now > (state.facts -> 'first_hit' ->> 'observed_at')::timestamptz
-                + make_interval(secs => (state.facts -> 'first_hit' ->> 'ttl_seconds')::integer), false) AS is_suspect,
+            coalesce(state.state = 'suspect', false) AS is_suspect,
+            (state.facts -> 'first_hit' ->> 'observed_at')::timestamptz
+                + make_interval(secs => (state.facts -> 'first_hit' ->> 'ttl_seconds')::integer + 1) AS expires_at,
             listed.ip_address IS NOT NULL AND coalesce(state.asked_at <= wanted.urgent_before, true) AS is_urgent
         FROM wanted CROSS JOIN fleet.ip_tenures AS held
         LEFT JOIN fleet.blacklist_states AS state ON state.ip_address = held.ip_address AND state.zone = wanted.zone
@@ -84,14 +85,15 @@ _DUE = text(
     ), candidates AS (
         SELECT *, row_number() OVER (
             PARTITION BY zone, is_suspect, is_urgent ORDER BY asked_at NULLS FIRST, ip_address) AS place
-        FROM looked_at WHERE is_suspect OR asked_at IS NULL OR asked_at <= asked_before
+        FROM looked_at
+        WHERE CASE WHEN is_suspect THEN :now >= expires_at ELSE asked_at IS NULL OR asked_at <= asked_before END
     ), queue AS (
         SELECT *, row_number() OVER (
             PARTITION BY zone, is_suspect
             ORDER BY is_urgent AND place <= urgent_most DESC, asked_at NULLS FIRST, ip_address) AS turn
         FROM candidates
     )
-    SELECT zone, ip_address, is_suspect FROM queue
+    SELECT zone, ip_address - inet '0.0.0.0' AS number, is_suspect FROM queue
     WHERE turn <= CASE WHEN is_suspect THEN suspects_most ELSE routine_most END
     ORDER BY zone, is_suspect DESC, turn
     """
@@ -107,22 +109,21 @@ _URGENT = text(
 
 _LOAD = text(
     """
-    SELECT state.ip_address, state.zone, state.facts
+    SELECT state.ip_address - inet '0.0.0.0' AS number, state.zone, state.facts::text AS facts
     FROM unnest(CAST(:addresses AS inet[]), CAST(:zones AS text[])) AS asked (ip_address, zone)
     JOIN fleet.blacklist_states AS state ON state.ip_address = asked.ip_address AND state.zone = asked.zone
     """
 )
 
+# One document rather than an array a column: a tenth of the time, which matters at ten thousand looks a pass.
 _SAVE = text(
     """
     INSERT INTO fleet.blacklist_states AS known
         (ip_address, zone, state, since, facts, updated_at, asked_at, answered_at)
-    SELECT ip_address, zone, state, since, facts, :now, CASE WHEN is_asked THEN CAST(:now AS timestamptz) END,
-        answered_at
-    FROM unnest(CAST(:addresses AS inet[]), CAST(:zones AS text[]), CAST(:states AS text[]),
-        CAST(:since AS timestamptz[]), CAST(:facts AS jsonb[]), CAST(:answered AS timestamptz[]),
-        CAST(:asked AS boolean[]))
-        AS one (ip_address, zone, state, since, facts, answered_at, is_asked)
+    SELECT inet '0.0.0.0' + number, zone, state, (facts ->> 'since')::timestamptz, facts, :now,
+        CASE WHEN is_asked THEN CAST(:now AS timestamptz) END, (facts ->> 'answered_at')::timestamptz
+    FROM jsonb_to_recordset(CAST(:states AS jsonb)) AS one (
+        number bigint, zone text, state text, is_asked boolean, facts jsonb)
     ON CONFLICT (ip_address, zone) DO UPDATE
     SET state = excluded.state, since = excluded.since, facts = excluded.facts, updated_at = excluded.updated_at,
         asked_at = coalesce(excluded.asked_at, known.asked_at), answered_at = excluded.answered_at
@@ -173,7 +174,7 @@ def find_due(connection: Connection, wanted: Iterable[Wanted], now: datetime) ->
     found: dict[str, tuple[list[IPv4Address], list[IPv4Address]]] = {str(row["zone"]): ([], []) for row in rows}
     parameters = {"wanted": json.dumps(rows), "recently": now - RECENTLY, "now": now}
     for row in connection.execute(_DUE, parameters) if rows else ():
-        found[row.zone][not row.is_suspect].append(row.ip_address)
+        found[row.zone][not row.is_suspect].append(IPv4Address(row.number))
     return {zone: Due(tuple(suspects), tuple(routine)) for zone, (suspects, routine) in found.items()}
 
 
@@ -187,7 +188,7 @@ def load_states(connection: Connection, keys: Collection[StateKey]) -> dict[Stat
     rows = connection.execute(
         _LOAD, {"addresses": [str(address) for address, _ in keys], "zones": [zone for _, zone in keys]}
     )
-    return {(row.ip_address, row.zone): _state_adapter().validate_python(row.facts) for row in rows}
+    return {(IPv4Address(row.number), row.zone): _state_adapter().validate_json(row.facts) for row in rows}
 
 
 def save_states(
@@ -196,21 +197,19 @@ def save_states(
     """Write states down, whole; `asked` are those whose turn is over, be it with an error."""
     if not states:
         return
-    # Locked in one order, whoever writes.
-    ordered = sorted(states.items())
-    connection.execute(
-        _SAVE,
-        {
-            "addresses": [str(ip_address) for (ip_address, _), _ in ordered],
-            "zones": [zone for (_, zone), _ in ordered],
-            "states": [state.status.value for _, state in ordered],
-            "since": [state.since for _, state in ordered],
-            "facts": [_state_adapter().dump_json(state).decode() for _, state in ordered],
-            "answered": [state.answered_at for _, state in ordered],
-            "asked": [key in asked for key, _ in ordered],
-            "now": now,
-        },
-    )
+    rows = [
+        b'{"number":%d,"zone":"%s","state":"%s","is_asked":%s,"facts":%s}'
+        % (
+            int(key[0]),
+            key[1].encode(),
+            state.status.value.encode(),
+            b"true" if key in asked else b"false",
+            _state_adapter().dump_json(state),
+        )
+        # Locked in one order, whoever writes.
+        for key, state in sorted(states.items(), key=lambda item: (item[0][1], int(item[0][0])))
+    ]
+    connection.execute(_SAVE, {"states": (b"[" + b",".join(rows) + b"]").decode(), "now": now})
 
 
 def save_observations(connection: Connection, observations: Iterable[RecordedObservation]) -> None:

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from penguin_infra.dnsbl.asking import Asking
 from penguin_infra.dnsbl.catalogue import load_catalogue
 from penguin_infra.dnsbl.questions import fetch_reason
 from penguin_infra.dnsbl.sweep import SweepProgress, sweep
+from penguin_infra.domain.list_budget import BudgetLimits
 from penguin_infra.domain.listing_limits import DEFAULT_LIMITS, ListingLimits
-from penguin_infra.operations.sweep_blacklists import BlacklistSweep, SweepReport, sweep_blacklists
+from penguin_infra.operations.record_looks import SweepReport
+from penguin_infra.operations.sweep_blacklists import BlacklistSweep, sweep_blacklists
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import NOW
 
@@ -47,6 +48,9 @@ class Sweeps:
     lab_dns: DnsProcess
     zones: Sequence[str] = (ZEN, SPAMCOP)
     limits: ListingLimits = DEFAULT_LIMITS
+    budgets: BudgetLimits = field(default_factory=BudgetLimits)
+    # Every address is due at every sweep unless a test says otherwise.
+    sweep_seconds: float = 0.0
     clock: LookingClock = field(default_factory=LookingClock)
 
     def sweep(
@@ -54,24 +58,27 @@ class Sweeps:
         *,
         say: Callable[[str], None] = _nothing,
         between_looks: Callable[[], None] = _nothing,
-        on_progress: Callable[[SweepProgress], None] = _nothing,
+        on_progress: Callable[[SweepProgress], None] | None = None,
     ) -> SweepReport:
         """One sweep, as the wiring makes it but for the clock."""
-        resolver = self.lab_dns.resolver
         self.clock.while_asleep = between_looks
-        return sweep_blacklists(
-            BlacklistSweep(
-                engine=self.engine,
-                lists=load_catalogue().select(self.zones),
-                ask=lambda addresses, lists: sweep(
-                    [Asking(blacklist, addresses) for blacklist in lists],
-                    [resolver],
-                    clock=self.clock.now,
-                    on_progress=on_progress,
-                ),
-                fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist, resolver),
-                limits=self.limits,
-                clock=self.clock,
-                say=say,
-            )
+        return sweep_blacklists(self.work(say=say, on_progress=on_progress))
+
+    def work(
+        self, *, say: Callable[[str], None] = _nothing, on_progress: Callable[[SweepProgress], None] | None = None
+    ) -> BlacklistSweep:
+        """What a sweep works with."""
+        resolver = self.lab_dns.resolver
+        return BlacklistSweep(
+            engine=self.engine,
+            lists=load_catalogue().select(self.zones),
+            ask=lambda askings, health, tell: sweep(
+                askings, [resolver], clock=self.clock.now, health=health, on_progress=on_progress or tell
+            ),
+            fetch_reason=lambda ip, blacklist: fetch_reason(ip, blacklist, resolver),
+            limits=self.limits,
+            clock=self.clock,
+            say=say,
+            budgets=self.budgets,
+            sweep_seconds=self.sweep_seconds,
         )

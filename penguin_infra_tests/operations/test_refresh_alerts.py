@@ -1,6 +1,6 @@
 """The open alerts follow the fleet's facts: each opens with its cause and is resolved with it."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, text
@@ -10,13 +10,15 @@ from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.inventory import Drift, DriftKind
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.list_health import Fault, ListFault, ListHealth
+from penguin_infra.domain.list_pace import Pace
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies import recover_unhealthy
 from penguin_infra.operations.judge_health import judge_health
 from penguin_infra.operations.refresh_alerts import RULES, find_alerts, refresh_alerts
-from penguin_infra.store import inventory, list_health, listings, nodes, steps
+from penguin_infra.store import inventory, list_health, list_paces, listings, nodes, steps
 from penguin_infra.store.alerts import list_alerts
+from penguin_infra.store.list_paces import ListPace
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, address, list_address, plan
 from penguin_infra_tests.pulses import SERVED, beat, tick
 
@@ -70,27 +72,71 @@ def test_a_frozen_list_is_told_until_a_person_trusts_it(engine: Engine) -> None:
     assert refreshed(engine) == []
 
 
-def looked_at(zone: str, reason: str | None, *, at: datetime = NOW) -> ListHealth:
-    fault = Fault(ListFault.WILDCARDED, reason) if reason else None
-    return ListHealth(zone, "127.0.0.1:53", 4, at, fault)
+def save_health(
+    engine: Engine, fault: ListFault | None, *, zone: str = ZEN, resolver: str = "127.0.0.1:53", minutes: float = 0
+) -> None:
+    found = Fault(fault, "as its test points showed") if fault else None
+    with engine.begin() as connection:
+        list_health.save_health(connection, [ListHealth(zone, resolver, 4, NOW + timedelta(minutes=minutes), found)])
 
 
-def test_a_list_that_fails_its_test_points_is_told_until_it_passes(engine: Engine) -> None:
-    def check(reason: str | None) -> None:
-        with engine.begin() as connection:
-            list_health.save_health(connection, [looked_at(ZEN, reason)])
+def save_pace(engine: Engine, pace: Pace, *, refused: str | None = None) -> None:
+    with engine.begin() as connection:
+        list_paces.save_paces(connection, [ListPace(ZEN, pace, 300.0, refused)])
 
-    check("lists its clean test point")
-    assert refreshed(engine) == [("list_quarantined", ZEN, "low")]
-    check(None)
+
+def test_a_list_that_fails_its_test_points_is_one_alert_until_it_passes(engine: Engine) -> None:
+    for minutes, fault in enumerate([ListFault.SILENT, ListFault.SILENT, ListFault.EMPTIED]):
+        save_health(engine, fault, minutes=minutes)
+        save_health(engine, fault, minutes=minutes, resolver="127.0.0.2:53")
+        assert refreshed(engine, minutes=minutes) == [("list_quarantined", ZEN, "low")]
+        with engine.connect() as connection:
+            (row,) = list_alerts(connection)
+        assert row.opened_at == NOW
+    assert f"{ZEN} fails its test points and is not believed (emptied)" in row.summary
+    for resolver in ("127.0.0.1:53", "127.0.0.2:53"):
+        save_health(engine, None, minutes=3, resolver=resolver)
+    assert refreshed(engine, minutes=3) == []
+
+
+def test_a_resolver_that_lists_refuse_to_serve_is_one_alert_however_many_lists_do(engine: Engine) -> None:
+    for zone in (ZEN, "bl.spamcop.net", "psbl.surriel.com"):
+        save_health(engine, ListFault.PUBLIC_RESOLVER, zone=zone)
+    assert refreshed(engine) == [("resolver_blocked", "127.0.0.1:53", "medium")]
+    with engine.connect() as connection:
+        (row,) = list_alerts(connection)
+    assert row.evidence["lists"] == ["bl.spamcop.net", "psbl.surriel.com", ZEN]
+    assert "deploy/unbound" in row.summary
+
+
+def test_a_list_whose_terms_are_broken_is_told_with_the_sum_until_they_are_kept(engine: Engine) -> None:
+    save_pace(engine, Pace(0, NOW), refused=f"{ZEN}: 10,000 addresses are too many")
+    assert refreshed(engine) == [("list_over_budget", ZEN, "medium")]
+    with engine.connect() as connection:
+        (row,) = list_alerts(connection)
+    assert row.summary.endswith("10,000 addresses are too many")
+    save_pace(engine, Pace(0, NOW))
     assert refreshed(engine) == []
 
 
+def test_a_list_that_rests_after_a_quota_error_is_one_alert_until_it_answers_again(engine: Engine) -> None:
+    save_health(engine, ListFault.QUOTA)
+    for minutes, rests in [(0, 1), (5, 2), (16, 3)]:
+        save_pace(engine, Pace(0, NOW, NOW + timedelta(minutes=minutes + 5), rests))
+        assert refreshed(engine, minutes=minutes) == [("list_resting", ZEN, "low")]
+        with engine.connect() as connection:
+            (row,) = list_alerts(connection)
+        assert row.opened_at == NOW
+    # The rest is over, and nobody has asked it since: it is still the same story.
+    assert refreshed(engine, minutes=40) == [("list_resting", ZEN, "low")]
+    save_pace(engine, Pace(0, NOW))
+    save_health(engine, None, minutes=41)
+    assert refreshed(engine, minutes=41) == []
+
+
 def test_a_list_that_is_not_asked_any_more_is_not_told(engine: Engine) -> None:
-    with engine.begin() as connection:
-        list_health.save_health(
-            connection, [looked_at("old.test", "broken", at=NOW - timedelta(hours=2)), looked_at(ZEN, None)]
-        )
+    save_health(engine, ListFault.SILENT, zone="old.test", minutes=-120)
+    save_health(engine, None)
     assert refreshed(engine) == []
 
 

@@ -10,8 +10,8 @@ from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.domain.listing_limits import ListingLimits
 from penguin_infra.domain.policies.pause_listed import plan_pauses
 from penguin_infra.lab.dns_zones import Fault
-from penguin_infra.operations.sweep_blacklists import SweepReport
-from penguin_infra.store import listings
+from penguin_infra.operations.record_looks import SweepReport
+from penguin_infra.store import list_health, listing_states, listings
 from penguin_infra.store.database import Busy, sweep_lock
 from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.dns_process import DnsProcess
@@ -48,7 +48,7 @@ def test_a_clean_fleet_is_swept_without_a_change(engine: Engine, sweeps: Sweeps)
     assert (report.changes, report.quarantined, report.frozen) == ([], {}, [])
     assert rotation(engine) == {node_id}
     with engine.connect() as connection:
-        assert {row.is_healthy for row in listings.list_health(connection)} == {True}
+        assert {row.is_healthy for row in list_health.list_health(connection)} == {True}
 
 
 def test_a_fleet_without_addresses_is_swept_in_peace(sweeps: Sweeps) -> None:
@@ -121,8 +121,8 @@ def test_a_list_that_fails_neither_lists_nor_clears_anybody(
     assert events(engine) == before
     assert clean in rotation(engine)
     with engine.connect() as connection:
-        (health,) = listings.list_health(connection, [SPAMCOP])
-        states = listings.load_states(connection)
+        (health,) = list_health.list_health(connection, [SPAMCOP])
+        states = listing_states.load_states(connection, [(address(first), SPAMCOP), (address(first + 1), SPAMCOP)])
     assert not health.is_healthy
     assert health.reason
     assert {state.last_error is not None for state in states.values()} == {True}
@@ -200,7 +200,7 @@ def test_a_second_sweep_at_once_is_refused_and_records_nothing(engine: Engine, s
     with sweep_lock(engine), pytest.raises(Busy):
         sweeps.sweep()
     with engine.connect() as connection:
-        assert listings.list_health(connection) == []
+        assert list_health.list_health(connection) == []
 
 
 def test_a_sweep_repeated_after_a_crash_finds_what_it_would_have_found(

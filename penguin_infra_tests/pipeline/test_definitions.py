@@ -60,6 +60,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
     }
     assert found == {
         "alerts_open": ("reporting", []),
+        "blacklist_health": ("reputation", []),
         "blacklist_status": ("reputation", []),
         "delivery_rates": ("telemetry", []),
         "node_health": ("telemetry", []),
@@ -71,6 +72,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         f"{key.asset_key.to_user_string()}:{key.name}": graph.get_check_spec(key) for key in graph.asset_check_keys
     }
     assert {name: spec.blocking for name, spec in checks.items()} == {
+        "blacklist_health:terms_are_kept": False,
+        "blacklist_status:answers_are_fresh": False,
         "blacklist_status:lists_are_healthy": False,
         "blacklist_status:no_list_lists_everybody": True,
         "delivery_rates:complaints_are_attributed": False,

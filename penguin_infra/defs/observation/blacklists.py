@@ -1,28 +1,45 @@
-"""The blacklists' word on every address of the fleet. Pausing is `remediation/pause.py`'s."""
+"""The blacklists' word on every address of the fleet, and how well the lists are. Pausing is `remediation/pause.py`'s.
 
-from collections.abc import Sequence
+Both come from one sweep, in one run; what the UI shows of it is made in `blacklist_views.py`.
+"""
+
+from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
 from dagster import AssetExecutionContext, ResourceParam
 
-from penguin_infra.defs.tables import bars, markdown_table, table_metadata
-from penguin_infra.domain.listing_advance import ListingChange
-from penguin_infra.operations.sweep_blacklists import SweepReport, sweep_blacklists
-from penguin_infra.store import listings
+from penguin_infra.defs.observation.blacklist_views import (
+    STALE_AFTER_TURNS,
+    BlacklistFacts,
+    health_metadata,
+    read_facts,
+    status_metadata,
+)
+from penguin_infra.defs.tables import markdown_table, table_metadata
+from penguin_infra.operations.record_looks import SweepReport
+from penguin_infra.operations.sweep_blacklists import sweep_blacklists
+from penguin_infra.store.blacklist_tables import blacklist_health as blacklist_health_table
 from penguin_infra.store.blacklist_tables import ip_blacklist_events
-from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 
+STATUS, HEALTH = "blacklist_status", "blacklist_health"
 
-@dg.asset(
+_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=30), warn_window=timedelta(minutes=15))
+
+_STATUS_SPEC = dg.AssetSpec(
+    STATUS,
+    description="""Which of the fleet's addresses are listed, where, since when and how gravely.
+
+    Source: DNS blacklists, swept every 5 minutes, each address on each list as often as the list's terms allow; a
+    suspect is asked again past its answer's TTL before it counts. Readers: the pause sensor, `sending_rotation`,
+    operators, analysts. One row a confirmed listing; runbook: docs/runbooks/blacklists.md.
+    """,
     group_name="reputation",
     owners=["team:deliverability"],
     kinds={"dns", "postgres"},
     tags={"cadence": "5min", "reader": "operators-analysts"},
-    freshness_policy=dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(minutes=30), warn_window=timedelta(minutes=15)
-    ),
+    freshness_policy=_FRESHNESS,
     metadata=table_metadata(
         ip_blacklist_events,
         {
@@ -31,6 +48,7 @@ from penguin_infra.wiring import Wiring
             "details": "the codes' meanings, and the answer that confirmed them: addresses, TTL, resolver",
             "node_id": "the node that held the address when it was listed",
             "blacklist_provider": "the list, by its operator's name",
+            "operator": "who runs the list: medium listings pause when two of these agree",
             "zone": "the list's DNS zone",
             "codes": "the confirmed return codes",
             "severity": "the gravest code's: critical and high take the node out of the rotation and pause it",
@@ -38,80 +56,133 @@ from penguin_infra.wiring import Wiring
             "listed_at": "the confirmation, past the first answer's TTL or through a second resolver",
             "delisted_at": "the third clean answer over at least an hour; null while listed",
             "reason": "the list's own words (TXT)",
+            "delist_url": "the operator's page about this address",
+            "family": "the list's section in the runbook",
         },
     ),
-    check_specs=[
-        dg.AssetCheckSpec(
-            "no_list_lists_everybody",
-            asset="blacklist_status",
-            blocking=True,
-            description="A list that newly lists more than max(3, 5 %) of the fleet in one sweep is frozen: it pauses "
-            "nobody until a person runs `penguin-infra lists trust ZONE`.",
-        ),
-        dg.AssetCheckSpec(
-            "lists_are_healthy",
-            asset="blacklist_status",
-            description="Every list passes its test points; one that does not is quarantined, and its answers count "
-            "for nothing.",
-        ),
-    ],
 )
-def blacklist_status(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
-    """Which of the fleet's addresses are listed, where, since when and how gravely.
 
-    Source: DNS blacklists, swept every 5 minutes; a suspect is asked again past its answer's TTL before it counts.
-    Readers: the pause sensor, `sending_rotation`, operators, analysts. One row a confirmed listing.
-    """
+_HEALTH_SPEC = dg.AssetSpec(
+    HEALTH,
+    description="""How each list does at its test points, by resolver and address family, and what it was asked.
+
+    Source: the test points asked before and after each sweep; the questions counted in `fleet.blacklist_questions`.
+    Readers: operators; the sweep itself, which believes no quarantined list. One row a list, resolver and family, with
+    every change of it kept; runbook: docs/runbooks/blacklists.md.
+    """,
+    group_name="reputation",
+    owners=["team:deliverability"],
+    kinds={"dns", "postgres"},
+    tags={"cadence": "5min", "reader": "operators"},
+    freshness_policy=_FRESHNESS,
+    metadata=table_metadata(
+        blacklist_health_table,
+        {
+            "zone": "the list's DNS zone",
+            "resolver": "through whom it was asked",
+            "ip_version": "4 or 6",
+            "is_healthy": "whether its answers count",
+            "fault": "what is wrong: silent, refused, public_resolver, quota, emptied, wildcarded ...",
+            "reason": "what its test points showed",
+            "passes": "looks that passed since the fault; two end the quarantine",
+            "since": "when it last became healthy or ill",
+            "checked_at": "the last look at its test points",
+        },
+    ),
+)
+
+_CHECKS = [
+    dg.AssetCheckSpec(
+        "no_list_lists_everybody",
+        asset=STATUS,
+        blocking=True,
+        description="A list that newly lists more than max(3, 5 %) of the addresses asked in one sweep is frozen: it "
+        "pauses nobody until a person runs `penguin-infra lists trust ZONE`.",
+    ),
+    dg.AssetCheckSpec(
+        "lists_are_healthy",
+        asset=STATUS,
+        description="Every list passes its test points; one that does not is quarantined, and its answers count "
+        "for nothing.",
+    ),
+    dg.AssetCheckSpec(
+        "answers_are_fresh",
+        asset=STATUS,
+        description=f"Every address was answered for on every list within {STALE_AFTER_TURNS} of the list's turns.",
+    ),
+    dg.AssetCheckSpec(
+        "terms_are_kept",
+        asset=HEALTH,
+        description="Every list's terms allow to look at the whole fleet; one whose do not is not asked.",
+    ),
+]
+
+
+@dg.multi_asset(name="sweep", specs=[_STATUS_SPEC, _HEALTH_SPEC], check_specs=_CHECKS)
+def blacklists(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> Iterator[dg.MaterializeResult]:
+    """One sweep of all lists over the addresses whose turn it is."""
     report = sweep_blacklists(fleet.blacklist_sweep(context.log.info))
     with fleet.engine.connect() as connection:
-        events = listings.open_events(connection)
-        frozen = listings.open_freezes(connection)
-    return dg.MaterializeResult(
-        metadata=_metadata(report, events),
-        check_results=[
-            dg.AssetCheckResult(
-                passed=not frozen,
-                check_name="no_list_lists_everybody",
-                severity=dg.AssetCheckSeverity.ERROR,
-                metadata={
-                    "frozen": len(frozen),
-                    "why": markdown_table(["list", "since", "reason"], [_freeze_row(row) for row in frozen]),
-                },
-            ),
-            dg.AssetCheckResult(
-                passed=not report.quarantined,
-                check_name="lists_are_healthy",
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={
-                    "quarantined": len(report.quarantined),
-                    "why": markdown_table(["list", "reason"], sorted(report.quarantined.items())),
-                },
-            ),
-        ],
+        facts = read_facts(connection, report, fleet.clock.now())
+    yield dg.MaterializeResult(
+        asset_key=HEALTH,
+        metadata=health_metadata(report, facts),
+        check_results=[_terms_are_kept(report)],
+    )
+    yield dg.MaterializeResult(
+        asset_key=STATUS,
+        metadata=status_metadata(report, facts),
+        check_results=[_no_list_lists_everybody(facts), _lists_are_healthy(report), _answers_are_fresh(facts)],
     )
 
 
-def _metadata(report: SweepReport, events: Sequence[AnyRow]) -> dict[str, int | dg.MarkdownMetadataValue]:
-    return {
-        "dagster/row_count": len(events),
-        "addresses": report.address_count,
-        "lists": report.list_count,
-        "answers": report.question_count,
-        "errors": report.verdicts["error"],
-        "newly_confirmed": report.count(ListingChange.CONFIRMED),
-        "newly_delisted": report.count(ListingChange.DELISTED),
-        "suspected": report.count(ListingChange.SUSPECTED),
-        "quarantined_lists": len(report.quarantined),
-        "answers_by_meaning": bars(report.verdicts),
-        "listed_nodes": markdown_table(
-            ["node", "address", "status", "list", "severity", "codes", "since"],
-            [
-                (row.label, row.ip_address, row.status, row.zone, row.severity, " ".join(row.codes), row.listed_at)
-                for row in events
-            ],
-        ),
-    }
+def _no_list_lists_everybody(facts: BlacklistFacts) -> dg.AssetCheckResult:
+    frozen = [(row.zone, row.frozen_at, row.reason) for row in facts.frozen]
+    return dg.AssetCheckResult(
+        passed=not frozen,
+        check_name="no_list_lists_everybody",
+        asset_key=STATUS,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"frozen": len(frozen), "why": markdown_table(["list", "since", "reason"], frozen)},
+    )
 
 
-def _freeze_row(row: AnyRow) -> tuple[object, ...]:
-    return row.zone, row.frozen_at, row.reason
+def _lists_are_healthy(report: SweepReport) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not report.quarantined,
+        check_name="lists_are_healthy",
+        asset_key=STATUS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "quarantined": len(report.quarantined),
+            "why": markdown_table(["list", "reason"], sorted(report.quarantined.items())),
+        },
+    )
+
+
+def _answers_are_fresh(facts: BlacklistFacts) -> dg.AssetCheckResult:
+    stale = [(row.zone, row.stale, f"{row.oldest_at:%Y-%m-%d %H:%M}") for row in facts.stale]
+    return dg.AssetCheckResult(
+        passed=not stale,
+        check_name="answers_are_fresh",
+        asset_key=STATUS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "stale": facts.total("stale"),
+            "threshold_turns": STALE_AFTER_TURNS,
+            "which": markdown_table(["list", "addresses", "oldest answer"], stale),
+        },
+    )
+
+
+def _terms_are_kept(report: SweepReport) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not report.refused,
+        check_name="terms_are_kept",
+        asset_key=HEALTH,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "refused": len(report.refused),
+            "why": markdown_table(["list", "sum"], sorted(report.refused.items())),
+        },
+    )
