@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from penguin_infra.dnsbl.catalogue import RetiredZone, UnknownZone
+from penguin_infra.dnsbl.catalogue import CatalogueError, RetiredZone, UnknownZone
 from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.policy_file import PolicyFileError
 from penguin_infra.settings import Settings
@@ -18,6 +18,8 @@ from penguin_infra.wiring import NotConfigured, Wiring
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("PENGUIN_DATABASE_URL", "PENGUIN_DAGSTER_DATABASE_URL", "PENGUIN_POLICY_FILE", "HOSTWIND_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("PENGUIN_BLACKLIST_FILE", "PENGUIN_BLACKLIST_KEYS", "PENGUIN_BLACKLIST_KEYS_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("PENGUIN_RESOLVERS", "HOSTWIND_API_KEY", "HOSTWIND_API_SECRET"):
         monkeypatch.delenv(name, raising=False)
@@ -107,6 +109,30 @@ def test_a_misspelt_list_is_refused_with_the_nearest(tmp_path: Path) -> None:
 def test_the_policy_file_is_the_one_of_the_settings(tmp_path: Path) -> None:
     with pytest.raises(PolicyFileError, match=r"missing\.toml"):
         _ = wired(policy_file=tmp_path / "missing.toml").policy
+
+
+def test_keys_open_paid_lists_but_not_in_the_lab_whose_servers_know_nothing_of_them() -> None:
+    keys = {"spamhaus": SecretStr("hush4711")}
+    asked = {one.zone: one.query_zone for one in wired(blacklist_keys=keys).blacklists}
+    assert asked["zen.spamhaus.org"] == "hush4711.zen.dq.spamhaus.net"
+    in_the_lab = {one.zone: one.query_zone for one in wired(blacklist_keys=keys, lab=True).blacklists}
+    assert in_the_lab["zen.spamhaus.org"] == "zen.spamhaus.org"
+    assert "hush" not in repr(wired(blacklist_keys=keys))
+
+
+def test_the_users_file_of_lists_is_the_one_of_the_settings(tmp_path: Path) -> None:
+    own = tmp_path / "lists.toml"
+    own.write_text('[[retired]]\nzone = "psbl.surriel.com"\nname = "PSBL"\nreason = "is not for us"\n')
+    assert "psbl.surriel.com" not in {one.zone for one in wired(blacklist_file=own).blacklists}
+    own.write_text("[[lists]]\n")
+    with pytest.raises(CatalogueError, match=r"lists\.toml: lists\[0\]: zone: "):
+        _ = wired(blacklist_file=own).blacklists
+
+
+def test_a_policy_without_budgets_loads_no_catalogue(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[retry]\nmax_attempts = 3\n")
+    assert wired(policy_file=policy, blacklist_file=tmp_path / "missing.toml").policy.retry.max_attempts == 3
 
 
 @pytest.mark.parametrize("resolver", ["ns.example:53", "127.0.0.1:dns", "127.0.0.1:0", "127.0.0.1:53/x"])
