@@ -22,6 +22,7 @@ LIST_OVER_BUDGET = "list_over_budget"
 LIST_RESTING = "list_resting"
 
 RUNBOOK = "docs/runbooks/blacklists.md"
+LISTS_RUNBOOK = f"{RUNBOOK}#when-a-list-fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def list_frozen(lists: Iterable[FrozenList]) -> list[Alert]:
             one.zone,
             AlertSeverity.HIGH,
             f"{one.zone} is frozen: {one.reason}. Look whether it is right, then: penguin-infra lists trust {one.zone}",
-            {"reason": one.reason, "since": one.since.isoformat(), "runbook": RUNBOOK},
+            {"reason": one.reason, "since": one.since.isoformat(), "runbook": LISTS_RUNBOOK},
         )
         for one in lists
     ]
@@ -143,7 +144,7 @@ def resolver_blocked(lists: Iterable[IllList]) -> list[Alert]:
             resolver,
             AlertSeverity.MEDIUM,
             f"{resolver} is refused by {', '.join(sorted(refusing))}. {told.meaning} {told.remedy}",
-            {"lists": sorted(refusing), "meaning": told.meaning, "remedy": told.remedy, "runbook": RUNBOOK},
+            {"lists": sorted(refusing), "meaning": told.meaning, "remedy": told.remedy, "runbook": LISTS_RUNBOOK},
         )
         for resolver, refusing in sorted(zones.items())
     ]
@@ -157,7 +158,7 @@ def list_over_budget(lists: Iterable[RefusedList]) -> list[Alert]:
             one.zone,
             AlertSeverity.MEDIUM,
             f"not asked, its terms would be broken: {one.reason}",
-            {"reason": one.reason, "runbook": RUNBOOK},
+            {"reason": one.reason, "runbook": LISTS_RUNBOOK},
         )
         for one in lists
     ]
@@ -178,7 +179,7 @@ def list_resting(lists: Iterable[RestingList]) -> list[Alert]:
                 "rest_count": one.rest_count,
                 "meaning": told.meaning,
                 "remedy": told.remedy,
-                "runbook": RUNBOOK,
+                "runbook": LISTS_RUNBOOK,
             },
         )
         for one in lists
@@ -200,7 +201,7 @@ def _quarantined(one: IllList) -> Alert:
             "remedy": told.remedy,
             "resolver": one.resolver,
             "since": one.since.isoformat(),
-            "runbook": RUNBOOK,
+            "runbook": LISTS_RUNBOOK,
         },
     )
 

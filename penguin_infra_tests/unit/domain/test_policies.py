@@ -18,8 +18,14 @@ from penguin_infra_tests.fleets import NOW
 ZEN = "zen.spamhaus.org"
 
 
-def listing(severity: Severity = Severity.CRITICAL, *, zone: str = ZEN, is_list_frozen: bool = False) -> OpenListing:
-    return OpenListing(zone, severity, ("127.0.0.2", "127.0.0.4"), NOW, is_list_frozen)
+def listing(
+    severity: Severity = Severity.CRITICAL,
+    *,
+    zone: str = ZEN,
+    is_list_frozen: bool = False,
+    operator: str | None = None,
+) -> OpenListing:
+    return OpenListing(zone, severity, ("127.0.0.2", "127.0.0.4"), NOW, is_list_frozen, operator)
 
 
 def listed(number: int, *listings: OpenListing) -> ListedNode:
@@ -35,6 +41,33 @@ def test_only_critical_and_high_listings_pause_a_node(severity: Severity) -> Non
 @pytest.mark.parametrize("severity", list(Severity))
 def test_a_frozen_list_pauses_nobody(severity: Severity) -> None:
     assert plan_pauses([listed(1, listing(severity, is_list_frozen=True))]) == ()
+
+
+MEDIUM = Severity.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("listings", "is_paused"),
+    [
+        ([listing(MEDIUM, operator="a"), listing(MEDIUM, operator="b")], True),
+        ([listing(MEDIUM, operator="a"), listing(MEDIUM, zone="other.test", operator="a")], False),
+        ([listing(MEDIUM, operator="a"), listing(MEDIUM, operator="b", is_list_frozen=True)], False),
+        ([listing(MEDIUM, operator="a"), listing(Severity.LOW, operator="b")], False),
+        ([listing(MEDIUM, operator="a"), listing(Severity.POLICY, operator="b")], False),
+        # Recorded before operators were: nobody knows that they are two.
+        ([listing(MEDIUM, operator="a"), listing(MEDIUM)], False),
+    ],
+)
+def test_medium_listings_pause_a_node_when_two_operators_agree(listings: list[OpenListing], is_paused: bool) -> None:
+    assert bool(plan_pauses([listed(1, *listings)])) == is_paused
+
+
+def test_a_pause_for_medium_listings_names_all_of_them() -> None:
+    both = (listing(MEDIUM, operator="a"), listing(MEDIUM, zone="other.test", operator="b"))
+    (pause,) = plan_pauses([listed(7, *both)])
+    assert pause.reason == (
+        f"192.0.2.7 is listed by {ZEN} (medium: 127.0.0.2 127.0.0.4), other.test (medium: 127.0.0.2 127.0.0.4)"
+    )
 
 
 def test_a_node_on_two_lists_is_paused_once() -> None:
