@@ -62,10 +62,10 @@ def check_ip(
         resolvers = choose_resolvers(told.resolvers)
     except (CatalogueError, ResolverError, SettingsError) as error:
         _refuse(str(error))
-    if address.version == 6 and not any(one.ipv6 for one in lists):
+    by_zone = {one.zone: one for one in lists if address.version == 4 or one.ipv6}
+    if not by_zone:
         _refuse(f"none of these lists holds IPv{address.version} addresses")
-    by_zone = {one.zone: one for one in lists}
-    askings = [Asking(one, [address]) for one in lists]
+    askings = [Asking(one, [address]) for one in by_zone.values()]
     with _streaming(by_zone, as_json=as_json, as_lines=as_lines) as tell:
         result = sweep(askings, resolvers, clock=lambda: datetime.now(UTC), on_observation=tell)
     found = result.observations

@@ -62,7 +62,7 @@ def _asked(kind: ListFault, reasons: Mapping[str, str]) -> str:
         ((zone, reason),) = reasons.items()
         return f"{zone}: {reason}"
     code = " (127.255.255.254)" if kind is ListFault.PUBLIC_RESOLVER else ""
-    return f"{kind}{code} at {len(reasons)} lists: {', '.join(sorted(reasons))}"
+    return f"{kind.replace('_', ' ')}{code} at {len(reasons)} lists: {', '.join(sorted(reasons))}"
 
 
 def _remedy(kind: ListFault, blacklist: Blacklist) -> str:

@@ -33,6 +33,29 @@ def test_what_the_file_sets_is_shown_beside_its_default(
     assert (changed["value"], changed["default"]) == (0.2, 0.1)
 
 
+def test_what_lists_may_be_asked_is_shown_beside_the_other_limits(
+    run_json: RunJson, set_environment: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[blacklists.budgets]\n"zen.spamhaus.org" = 200000\n')
+    set_environment(PENGUIN_POLICY_FILE=str(path))
+    shown = {row["name"]: row for row in run_json("policy") if row["section"] == "blacklists"}
+    assert shown["budgets"]["value"] == {"zen.spamhaus.org": 200_000}
+    assert shown["default_budget_per_day"]["value"] == 100_000
+    assert shown["longest_interval_hours"]["value"] == 24
+
+
+def test_a_budget_beyond_the_lists_terms_is_refused_with_the_sum(
+    run: Run, set_environment: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('[blacklists.budgets]\n"zen.spamhaus.org" = 400000\n')
+    set_environment(PENGUIN_POLICY_FILE=str(path))
+    done = run("policy")
+    assert done.exit_code == 1
+    assert "zen.spamhaus.org: 400,000 a day, but its terms allow 300,000 a day" in done.stderr
+
+
 def test_a_faulty_file_is_named(run: Run, set_environment: Callable[..., None], tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
     path.write_text("[delivery]\nbounce_pause_rate = 2\n")

@@ -70,6 +70,13 @@ def test_every_look_is_told_as_it_comes_before_the_table(run: Run) -> None:
     assert "SpamCop SCBL" in table
 
 
+def test_an_ipv6_address_is_asked_of_the_lists_that_hold_such(run: Run) -> None:
+    seen = run(check, "2001:db8::7", "--json")
+    assert seen.exit_code == 0
+    holding = {one.zone for one in load_catalogue().select() if one.ipv6}
+    assert {one["zone"] for one in json.loads(seen.stdout)["observations"]} == holding
+
+
 def test_scripts_may_read_each_look_as_it_comes(run: Run) -> None:
     run(lab, "list-ip", "10.3.0.13", "--zone", "bl.spamcop.net")
     zones = ("--zone", "bl.spamcop.net", "--zone", "zen.spamhaus.org")
