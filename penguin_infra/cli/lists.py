@@ -17,8 +17,9 @@ from sqlalchemy import Connection
 
 from penguin_infra.cli.output import AsJson, console, notes, person, print_json, told_in_words, transaction, wire
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
-from penguin_infra.domain.list_budget import Allowance, BudgetLimits, ListTerms, allowance_of
+from penguin_infra.domain.list_budget import BudgetLimits, allowance_of
 from penguin_infra.domain.list_pace import Spent
+from penguin_infra.operations.pace_lists import terms_of
 from penguin_infra.store import list_health, list_paces, listings
 from penguin_infra.store.list_paces import ListPace
 from penguin_infra.wiring import Wiring
@@ -108,7 +109,7 @@ def _row(one: Blacklist, chosen: set[str], *, has_choice: bool, limits: BudgetLi
     why_off = None
     if one.zone not in chosen:
         why_off = one.why_off or (NOT_CHOSEN if has_choice else REPLACED)
-    allowance = _allowance(one, limits)
+    allowance = allowance_of(terms_of(one), limits)
     return {
         "zone": one.zone,
         "name": one.name,
@@ -125,10 +126,6 @@ def _row(one: Blacklist, chosen: set[str], *, has_choice: bool, limits: BudgetLi
         "evidence": one.evidence,
         "checked_on": one.checked_on,
     }
-
-
-def _allowance(one: Blacklist, limits: BudgetLimits) -> Allowance:
-    return allowance_of(ListTerms(one.zone, one.budget_per_day, one.budget_per_30_days), limits)
 
 
 def _remembered(zone: str, memory: Memory, *, is_on: bool, now: datetime) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from penguin_infra.cli.database import prepare
 from penguin_infra.dnsbl.catalogue import CatalogueError, RetiredZone, UnknownZone
 from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.policy_file import PolicyFileError
@@ -127,6 +128,15 @@ def test_the_users_file_of_lists_is_the_one_of_the_settings(tmp_path: Path) -> N
     own.write_text("[[lists]]\n")
     with pytest.raises(CatalogueError, match=r"lists\.toml: lists\[0\]: zone: "):
         _ = wired(blacklist_file=own).blacklists
+
+
+def test_a_fleet_does_not_come_up_with_a_wrong_file_of_lists(tmp_path: Path) -> None:
+    own = tmp_path / "lists.toml"
+    own.write_text('[[lists]]\nzone = "spam.dnsbl.sorbs.net"\n')
+    told = Settings(lab=True, database_url=SecretStr("postgresql://h/penguin"), blacklist_file=own)
+    # Before it touches the database, which is not there.
+    with pytest.raises(CatalogueError, match=r"lists\.toml: spam\.dnsbl\.sorbs\.net: name: "):
+        prepare(told)
 
 
 def test_a_policy_without_budgets_loads_no_catalogue(tmp_path: Path) -> None:
