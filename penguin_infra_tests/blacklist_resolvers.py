@@ -42,19 +42,26 @@ class Distortion(StrEnum):
 class UnboundServer(ServerProcess):
     """unbound as the resolver of a blacklist server's lists.
 
-    It keeps no answer, so that a change is seen at once; whatever it asks leaves from `source`, an address of loopback:
-    nothing else can be reached, and the lists may treat it by that.
+    Unless it is caching, it keeps no answer, so that a change is seen at once. Whatever it asks leaves from `source`,
+    an address of loopback: nothing else can be reached, and the lists may treat it by that.
     """
 
     package, binary = "unbound", "unbound"
 
     def __init__(
-        self, directory: Path, lists: BlacklistServer, zones: Sequence[str], *, source: str = "127.0.0.1"
+        self,
+        directory: Path,
+        lists: BlacklistServer,
+        zones: Sequence[str],
+        *,
+        source: str = "127.0.0.1",
+        is_caching: bool = False,
     ) -> None:
         super().__init__(directory)
         self._lists = lists
         self._zones = zones
         self._source = source
+        self._is_caching = is_caching
 
     @property
     def resolver(self) -> Resolver:
@@ -99,6 +106,7 @@ class UnboundServer(ServerProcess):
             f'stub-zone:\n    name: "{zone}"\n    stub-addr: {self._lists.address}@{self._lists.port}\n'
             for zone in self._zones
         )
+        cache = "" if self._is_caching else "    cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n"
         (self.directory / "unbound.conf").write_text(
             f'server:\n    username: ""\n    chroot: ""\n    directory: "{self.directory}"\n    pidfile: ""\n'
             f"    use-syslog: no\n    interface: {self.address}\n    port: {self.port}\n    do-ip6: no\n"
@@ -107,7 +115,7 @@ class UnboundServer(ServerProcess):
             f"    incoming-num-tcp: 256\n    outgoing-interface: {self._source}\n    max-udp-size: {_UDP_OCTETS}\n"
             # Nothing here is signed, and the root's keys cannot be reached.
             '    module-config: "iterator"\n'
-            "    cache-max-ttl: 0\n    cache-max-negative-ttl: 0\n    infra-host-ttl: 0\n"
+            f"{cache}    infra-host-ttl: 0\n"
             f"remote-control:\n    control-enable: yes\n    control-use-cert: no\n"
             f"    control-interface: {self.directory / 'control'}\n{stubs}"
         )

@@ -3,24 +3,30 @@
 Each incident runs through the whole chain: server, resolver, sweep, states, pause policy, alerts, and back to health.
 """
 
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
+import dns.message
+import dns.query
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from penguin_infra.dnsbl.catalogue import RetiredZone, load_catalogue
+from penguin_infra.dnsbl.questions import reverse_name
+from penguin_infra.dnsbl.resolvers import Resolver
 from penguin_infra.dnsbl.sweep import SweepProgress
-from penguin_infra.domain.list_health import ListFault
 from penguin_infra.domain.listing import Verdict
-from penguin_infra.domain.listing_alerts import LIST_QUARANTINED, LIST_RESTING, LISTED, RESOLVER_BLOCKED
-from penguin_infra.lab.dns_zones import Fault
+from penguin_infra.domain.listing_advance import ListingChange
+from penguin_infra.domain.listing_alerts import LIST_QUARANTINED, LIST_RESTING, RESOLVER_BLOCKED
 from penguin_infra_tests.blacklist_resolvers import Distortion, UnboundServer
 from penguin_infra_tests.blacklist_servers import Ailment, BlacklistServer
-from penguin_infra_tests.dns_process import DnsProcess, running_dns
 from penguin_infra_tests.fleets import address
-from penguin_infra_tests.scenarios.blacklist_watch import AlertKey, Picture, Watch
+from penguin_infra_tests.operations.sweeps import LookingClock
+from penguin_infra_tests.scenarios.blacklist_watch import Picture, Watch
+from penguin_infra_tests.scenarios.unwell_lists import assert_nothing_happens_but, assert_told_once
 
 ZEN = "zen.spamhaus.org"
 BARRACUDA = "b.barracudacentral.org"
@@ -79,52 +85,6 @@ def list_two_nodes(watch: Watch, network: Network) -> Picture:
     listed = {(str(ADDRESSES[0]), ZEN), (str(ADDRESSES[1]), SPAMCOP), (str(ADDRESSES[1]), PSBL)}
     assert picture == Picture(frozenset(watch.nodes[1:]), frozenset(watch.nodes[:1]), frozenset(listed))
     return picture
-
-
-def assert_nothing_happens_but(
-    alert: AlertKey,
-    watch: Watch,
-    before: Picture,
-    broken: AbstractContextManager[None],
-    *,
-    sweeps: int = 3,
-    minutes: float = 5,
-) -> str:
-    """Over so many sweeps of it, and until it has healed, the fleet stays as it is; returns the alert's words."""
-    with broken:
-        for _ in range(sweeps):
-            report = watch.sweep(minutes=minutes)
-            assert (report.changes, report.frozen) == ([], [])
-            assert watch.picture() == before
-            assert watch.alerts().keys() == {alert}
-        words = watch.alerts()[alert]
-    assert_heals(alert, watch, before, minutes=minutes)
-    return words
-
-
-def assert_heals(alert: AlertKey, watch: Watch, before: Picture, *, minutes: float = 5) -> None:
-    """The alert outlasts the first good look, and neither comes back nor was ever told twice."""
-    # One good look may be a mirror that lags: the second lifts the quarantine.
-    watch.sweep(minutes=minutes)
-    assert watch.alerts().keys() == {alert}
-    for _ in range(2):
-        watch.sweep(minutes=minutes)
-        assert watch.alerts() == {}
-    assert watch.sweep(minutes=minutes).quarantined == {}
-    assert watch.picture() == before
-    assert_told_once(alert, watch)
-
-
-def assert_told_once(alert: AlertKey, watch: Watch) -> None:
-    for found in (watch.opened, watch.resolved):
-        assert {key: count for key, count in found.items() if key[0] != LISTED} == {alert: 1}
-
-
-def faults_in_history(engine: Engine, zone: str) -> list[str | None]:
-    """What went wrong with a list, the oldest first; None where it was well again."""
-    query = text("SELECT fault FROM fleet.blacklist_health_changes WHERE zone = :zone ORDER BY id")
-    with engine.connect() as connection:
-        return list(connection.scalars(query, {"zone": zone}))
 
 
 def test_a_weekend_on_which_spamcop_lists_the_whole_world_pauses_nobody(
@@ -234,32 +194,40 @@ def test_a_list_whose_quota_is_used_up_for_a_day_is_left_alone_and_told_once(
     assert_told_once(alert, watch)
 
 
-@pytest.fixture(scope="module")
-def lab_dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DnsProcess]:
-    with running_dns(tmp_path_factory.mktemp("dns")) as process:
-        yield process
+class PatientClock(LookingClock):
+    """What it sleeps passes outside, too."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        time.sleep(seconds)
 
 
-@pytest.mark.parametrize(
-    ("mode", "fault", "rule"),
-    [
-        ("wildcard", ListFault.WILDCARDED, LIST_QUARANTINED),
-        ("empty", ListFault.EMPTIED, LIST_QUARANTINED),
-        ("timeout", ListFault.SILENT, LIST_QUARANTINED),
-        # It answers that it was asked too much, and so is left alone for a while, too.
-        ("error-code", ListFault.QUOTA, LIST_RESTING),
-    ],
-)
-def test_a_list_that_is_broken_in_the_lab_pauses_nobody_is_told_once_and_heals(
-    engine: Engine, lab_dns: DnsProcess, mode: str, fault: ListFault, rule: str
+def test_a_listing_that_only_the_resolver_still_remembers_is_not_confirmed(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    watch = Watch(engine, [lab_dns.resolver], ZONES)
-    lab_dns.list_ip(str(ADDRESSES[0]), ZEN)
-    lab_dns.list_ip(str(ADDRESSES[1]), SPAMCOP)
-    watch.sweep()
-    before = watch.picture()
-    assert (len(before.listings), len(before.pauses)) == (2, 1)
-    broken = lab_dns.broken(SPAMCOP, Fault(mode))
-    words = assert_nothing_happens_but((rule, SPAMCOP), watch, before, broken, sweeps=2, minutes=30)
-    assert SPAMCOP in words
-    assert faults_in_history(engine, SPAMCOP) == [fault, None]
+    BlacklistServer.require()
+    UnboundServer.require()
+    directory = tmp_path_factory.mktemp("cache")
+    with (
+        BlacklistServer(directory / "rbldnsd", load_catalogue().select([ZEN]), ttl_seconds=2) as lists,
+        UnboundServer(directory / "unbound", lists, [ZEN], is_caching=True) as resolver,
+    ):
+        remembered = []
+
+        def delist() -> None:
+            lists.delist(ZEN, [ADDRESSES[0]])
+            remembered.append(fetch_address(resolver.resolver, ADDRESSES[0]))
+
+        watch = Watch(engine, [resolver.resolver], [ZEN], clock=PatientClock(while_asleep=delist))
+        lists.list_networks(ZEN, [ADDRESSES[0]])
+        report = watch.sweep()
+    assert remembered == ["127.0.0.2"]
+    assert [one.change for one in report.changes] == [ListingChange.SUSPECTED, ListingChange.CLEARED_SUSPICION]
+    assert watch.picture() == Picture(frozenset(watch.nodes), frozenset(), frozenset())
+
+
+def fetch_address(resolver: Resolver, ip: IPv4Address) -> str:
+    """What the resolver answers for an address on Spamhaus' list just now."""
+    query = dns.message.make_query(reverse_name(ip, ZEN), "A")
+    (answer,) = dns.query.udp(query, resolver.address, port=resolver.port, timeout=5).answer
+    return str(answer[0])

@@ -203,3 +203,29 @@ def test_a_resolver_that_a_list_turns_away_does_not_spoil_what_another_sees(
     (fault,) = result.quarantined
     assert fault.resolver == str(turned_away.resolver)
     assert faults(result) == {ZEN: ListFault.PUBLIC_RESOLVER}
+
+
+def test_a_server_that_dies_in_the_middle_of_a_sweep_and_comes_back_made_nobody_clean(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    BlacklistServer.require()
+    listed = FLEET[::2]
+    with BlacklistServer(tmp_path_factory.mktemp("dying") / "rbldnsd", [LISTS[SPAMCOP]]) as dying:
+        dying.list_networks(SPAMCOP, listed)
+        is_alive = True
+
+        def die(progress: SweepProgress) -> None:
+            nonlocal is_alive
+            if is_alive and progress.done < progress.total:
+                is_alive = False
+                dying.kill()
+
+        seen = verdicts(look(FLEET, [SPAMCOP], dying.resolver, on_progress=die))
+        assert not is_alive
+        assert len(seen) == len(FLEET)
+        assert Verdict.CLEAN not in {seen[address, SPAMCOP] for address in listed}
+        assert Verdict.LISTED not in {seen[address, SPAMCOP] for address in set(FLEET) - set(listed)}
+        assert list(seen.values()).count(Verdict.ERROR) > len(FLEET) // 4
+        dying.start()
+        again = verdicts(look(FLEET, [SPAMCOP], dying.resolver))
+    assert again == {(one, SPAMCOP): Verdict.LISTED if one in listed else Verdict.CLEAN for one in FLEET}
