@@ -7,8 +7,8 @@ so that one that hangs holds up no other.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from random import Random, SystemRandom
+from secrets import token_bytes
+from typing import Any
 
 from penguin_infra.dnsbl import wire
 from penguin_infra.dnsbl.wire import Reply
@@ -30,34 +30,47 @@ SILENCE = Reply(error="did not answer in time", may_pass=True)
 
 @dataclass(slots=True, eq=False)
 class Query:
-    """One question under way. `token` is the asker's own; `message_id` and `socket` are those of its last try."""
+    """One question under way. `token` is the asker's own; the rest is about its last try."""
 
-    token: object
+    token: Any
     asked: bytes
     tries: int = 0
-    message_id: int = 0
+    message_id: bytes = b""
     socket: int = 0
+    late_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Pace:
+    """What a list lets itself be asked in a second, shared by all that ask it: no question before `opens_at`."""
+
+    per_second: float
+    opens_at: float = 0.0
+
+    def spend(self, now: float) -> None:
+        """A question is sent."""
+        self.opens_at = max(now, self.opens_at) + 1 / self.per_second
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
     """One list's questions to one server, in order. `is_over`: once true, what was not sent yet is dropped.
 
-    `per_second` None: as fast as it goes. `sent` counts datagrams.
+    `pace` None: as fast as it goes. `sent` counts the tries, over TCP too.
     """
 
     queries: Iterator[Query]
     is_over: Callable[[], bool]
-    per_second: float | None = None
+    pace: Pace | None = None
     sent: int = 0
     in_flight: int = 0
     has_more: bool = True
-    opens_at: float = 0.0
     _again: deque[Query] = field(default_factory=deque)
 
     def take(self, now: float) -> Query | None:
         """The next question that may be sent now."""
-        if self.per_second is not None and now < self.opens_at:
+        pace = self.pace
+        if pace is not None and now < pace.opens_at:
             return None
         if self.is_over():
             self._again.clear()
@@ -66,8 +79,8 @@ class Lane:
         query = self._again.popleft() if self._again else next(self.queries, None)
         if query is None:
             self.has_more = False
-        elif self.per_second is not None:
-            self.opens_at = now + 1 / self.per_second
+        elif pace is not None:
+            pace.spend(now)
         return query
 
     def put_back(self, query: Query) -> None:
@@ -76,33 +89,38 @@ class Lane:
         self.has_more = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Finished:
-    """A question that is over, or (`reply.is_truncated`) is to be asked over TCP."""
+    """A question that is over, or (`reply.is_truncated`) is to be asked over TCP and then `finish_stream`ed."""
 
     lane: Lane
     query: Query
     reply: Reply
 
 
+# A question under way, and the list it belongs to.
+Flight = tuple[Lane, Query]
+
+
 class ServerExchange:
     """One server's share of a sweep; `now` is any clock that only goes forward, in seconds."""
 
-    def __init__(self, lanes: Iterable[Lane], *, random: Random | None = None) -> None:
-        # Unforeseeable ids: a forged answer must not be able to hit one.
-        self._random = random or SystemRandom()
+    def __init__(self, lanes: Iterable[Lane], *, random: Callable[[int], bytes] = token_bytes) -> None:
+        self._random = _pairs(random)
         self._turns = deque(lanes)
         self._places = max(LEAST_PLACES, IN_FLIGHT // max(len(self._turns), 1))
-        self._flights: list[dict[int, tuple[Lane, Query]]] = [{} for _ in range(SOCKET_COUNT)]
-        # Deadline, a serial that orders equals, the try's id, its question.
-        self._deadlines: list[tuple[float, int, int, Query]] = []
+        self._flights: list[dict[bytes, Flight]] = [{} for _ in range(SOCKET_COUNT)]
         self._in_flight = 0
+        self._streaming = 0
         self._serial = 0
+        # Nothing is late before.
+        self._looks_at: float | None = None
+        self._last: Flight | None = None
 
     @property
     def is_done(self) -> bool:
         """Nothing to send, and nothing to wait for."""
-        return not self._in_flight and not any(lane.has_more for lane in self._turns)
+        return not self._in_flight and not self._streaming and not any(lane.has_more for lane in self._turns)
 
     def next_datagram(self, now: float) -> tuple[int, bytes] | None:
         """The next query, and the socket that it goes by; None while nothing may be sent."""
@@ -122,59 +140,100 @@ class ServerExchange:
                 self._places = max(LEAST_PLACES, IN_FLIGHT // max(len(turns), 1))
         return None
 
+    def take_back(self) -> None:
+        """The last datagram never left: it is to be sent later, and was no try."""
+        if self._last is None:
+            return
+        (lane, query), self._last = self._last, None
+        self._forget(query)
+        lane.in_flight -= 1
+        lane.sent -= 1
+        query.tries -= 1
+        lane.put_back(query)
+
+    def not_sent(self) -> None:
+        """The last datagram never left, and the try is lost: what `fail` ends is not counted as asked."""
+        if self._last is not None:
+            self._last[0].sent -= 1
+            self._last = None
+
     def receive(self, socket: int, datagram: bytes) -> Finished | None:
         """What a datagram ends: nothing, where it answers no question that was asked by that socket."""
-        flight = self._flights[socket].get(int.from_bytes(datagram[:2], "big"))
-        if flight is None or not wire.answers(datagram, flight[1].asked):
+        flight = self._flights[socket].get(datagram[:2])
+        if flight is None:
             return None
-        return self._land(*flight, wire.read_reply(datagram))
+        asked = flight[1].asked
+        return self._land(flight, wire.read_reply(datagram, asked)) if wire.answers(datagram, asked) else None
 
     def fail(self, socket: int, words: str) -> list[Finished]:
         """A socket reports an error: what is under way by it failed, and may be tried once more."""
-        reply = Reply(error=words, may_pass=True)
-        landed = [self._land(lane, query, reply) for lane, query in list(self._flights[socket].values())]
-        return [finished for finished in landed if finished is not None]
+        return self._land_all(list(self._flights[socket].values()), Reply(error=words, may_pass=True))
 
     def expire(self, now: float) -> list[Finished]:
         """What was not answered in time."""
-        over = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, _, message_id, query = heappop(self._deadlines)
-            flight = self._flights[query.socket].get(message_id)
-            # Else it was answered, or is on its second try, which has a deadline of its own.
-            if flight is not None and flight[1] is query and (finished := self._land(*flight, SILENCE)):
-                over.append(finished)
-        return over
+        if self._looks_at is None or now < self._looks_at:
+            return []
+        under_way = [flight for flights in self._flights for flight in flights.values()]
+        self._looks_at = min((query.late_at for _, query in under_way if query.late_at > now), default=None)
+        return self._land_all([flight for flight in under_way if flight[1].late_at <= now], SILENCE)
+
+    def finish_stream(self, finished: Finished, reply: Reply) -> Finished | None:
+        """What came over TCP for a question whose answer was truncated."""
+        self._streaming -= 1
+        return self._conclude((finished.lane, finished.query), reply)
 
     def wakes_at(self) -> float | None:
-        """When something is to be done though nothing came: an answer is late, or a paced list may go on."""
-        moments = [self._deadlines[0][0]] if self._deadlines else []
-        moments += [lane.opens_at for lane in self._turns if lane.per_second is not None and lane.has_more]
+        """When something is to be done though nothing came: an answer may be late, or a paced list may go on."""
+        moments = [] if self._looks_at is None else [self._looks_at]
+        if self._in_flight < IN_FLIGHT:
+            moments += [lane.pace.opens_at for lane in self._turns if lane.pace is not None and lane.has_more]
         return min(moments, default=None)
 
     def _launch(self, lane: Lane, query: Query, now: float) -> tuple[int, bytes]:
-        socket = query.socket = self._serial % SOCKET_COUNT
+        socket = self._serial % SOCKET_COUNT
         self._serial += 1
         flights = self._flights[socket]
-        message_id = self._random.getrandbits(16)
+        message_id = next(self._random)
         while message_id in flights:
-            message_id = self._random.getrandbits(16)
-        query.message_id = message_id
-        jitter = 1 - JITTER + 2 * JITTER * self._random.random()
-        deadline = now + TRY_TIMEOUTS_SECONDS[query.tries] * jitter
+            message_id = next(self._random)
+        share = int.from_bytes(next(self._random), "big") / 0xFFFF
+        query.late_at = now + TRY_TIMEOUTS_SECONDS[query.tries] * (1 - JITTER + 2 * JITTER * share)
         query.tries += 1
-        flights[message_id] = (lane, query)
-        heappush(self._deadlines, (deadline, self._serial, message_id, query))
+        query.message_id, query.socket = message_id, socket
+        flights[message_id] = self._last = (lane, query)
+        if self._looks_at is None or query.late_at < self._looks_at:
+            self._looks_at = query.late_at
         lane.in_flight += 1
         lane.sent += 1
         self._in_flight += 1
         return socket, wire.query(message_id, query.asked)
 
-    def _land(self, lane: Lane, query: Query, reply: Reply) -> Finished | None:
+    def _land_all(self, flights: Iterable[Flight], reply: Reply) -> list[Finished]:
+        return [finished for flight in flights if (finished := self._land(flight, reply)) is not None]
+
+    def _land(self, flight: Flight, reply: Reply) -> Finished | None:
+        self._forget(flight[1])
+        if reply.is_truncated:
+            self._streaming += 1
+            return Finished(*flight, reply)
+        return self._conclude(flight, reply)
+
+    def _forget(self, query: Query) -> None:
         del self._flights[query.socket][query.message_id]
-        lane.in_flight -= 1
         self._in_flight -= 1
+
+    def _conclude(self, flight: Flight, reply: Reply) -> Finished | None:
+        lane, query = flight
+        lane.in_flight -= 1
         if reply.may_pass and query.tries < len(TRY_TIMEOUTS_SECONDS):
             lane.put_back(query)
             return None
         return Finished(lane, query, reply)
+
+
+def _pairs(random: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Unforeseeable pairs of octets, many from one call: a forged answer must not be able to hit an id."""
+    while True:
+        octets = random(4096)
+        for at in range(0, len(octets) - 1, 2):
+            yield octets[at : at + 2]

@@ -3,6 +3,7 @@
 How a fault becomes a quarantine, and how that ends, is `domain/list_health.py`'s.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 
@@ -22,7 +23,8 @@ QUOTA_CODE = IPv4Address("127.255.255.255")
 
 OWN_RESOLVER = "use a resolver of your own (unbound on loopback, not forwarding): set PENGUIN_RESOLVERS"
 
-_BY_CODE = {PUBLIC_RESOLVER_CODE: ListFault.PUBLIC_RESOLVER, QUOTA_CODE: ListFault.QUOTA}
+# How operators word it where they have a code of their own for it.
+_QUOTA_WORDS = re.compile("quota|too many|limit", re.IGNORECASE)
 
 
 def test_points(blacklist: Blacklist, ip_version: int) -> tuple[list[Address], list[Address]]:
@@ -39,36 +41,42 @@ def find_fault(blacklist: Blacklist, ip_version: int, looks: Mapping[Address, Ob
     for point in listed:
         seen = looks[point]
         if seen.verdict is Verdict.ERROR:
-            return _error(f"asked about its test point {point}", seen)
+            return _error(blacklist, f"asked about its test point {point}", seen)
         # A code that the catalogue does not know still shows that the list is alive.
         if seen.verdict is Verdict.CLEAN:
             return Fault(ListFault.EMPTIED, f"does not list its test point {point}: emptied, or no blacklist any more")
     for point in unlisted:
         seen = looks[point]
         if seen.verdict is Verdict.ERROR:
-            return _error(f"asked about {point}", seen)
+            return _error(blacklist, f"asked about {point}", seen)
         if seen.verdict is not Verdict.CLEAN:
             found = ", ".join(str(address) for address in seen.answer.addresses)
             return Fault(ListFault.WILDCARDED, f"lists {point}, which no list has cause to ({found}): wildcarded")
     return None
 
 
-def is_quota_error(seen: Observation) -> bool:
-    """Whether an answer says that the list was asked too much."""
-    return seen.verdict is Verdict.ERROR and QUOTA_CODE in seen.answer.addresses
+def is_quota_error(blacklist: Blacklist, seen: Observation) -> bool:
+    """Whether an answer says that the list was asked too much: by the usual code, or by one of the list's own."""
+    if seen.verdict is not Verdict.ERROR:
+        return False
+    return any(
+        _QUOTA_WORDS.search(blacklist.errors[code]) if code in blacklist.errors else code == QUOTA_CODE
+        for code in seen.answer.addresses
+    )
 
 
-def _error(asked: str, seen: Observation) -> Fault:
-    kind = _kind(seen)
+def _error(blacklist: Blacklist, asked: str, seen: Observation) -> Fault:
+    kind = _kind(blacklist, seen)
     remedy = f"; {OWN_RESOLVER}" if kind is ListFault.PUBLIC_RESOLVER else ""
     return Fault(kind, f"{asked}: {seen.reason}{remedy}")
 
 
-def _kind(seen: Observation) -> ListFault:
+def _kind(blacklist: Blacklist, seen: Observation) -> ListFault:
     addresses = seen.answer.addresses
-    for code, kind in _BY_CODE.items():
-        if code in addresses:
-            return kind
+    if PUBLIC_RESOLVER_CODE in addresses:
+        return ListFault.PUBLIC_RESOLVER
+    if is_quota_error(blacklist, seen):
+        return ListFault.QUOTA
     if addresses:
         is_rewritten = any(address not in LIST_ANSWERS for address in addresses)
         return ListFault.REWRITTEN if is_rewritten else ListFault.ERROR_CODE

@@ -1,174 +1,133 @@
-"""The loop around `exchange.py`: connected sockets, one wait for all of them, and TCP for what UDP cannot carry."""
+"""The loop around `exchange.py`: connected sockets, and one wait for all of them. TCP is `streams.py`'s."""
 
-import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from queue import SimpleQueue
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 
-from penguin_infra.dnsbl import wire
-from penguin_infra.dnsbl.exchange import SOCKET_COUNT, TRY_TIMEOUTS_SECONDS, Finished, ServerExchange
+from penguin_infra.dnsbl.exchange import SOCKET_COUNT, Finished, ServerExchange
 from penguin_infra.dnsbl.resolvers import Resolver
+from penguin_infra.dnsbl.streams import Streams
 from penguin_infra.dnsbl.wire import Reply
 
 # What RFC 9715 lets cross any network whole is less; a server may send more to who did not say what it takes.
 _LARGEST_DATAGRAM = 4096
-# Truncation is rare; a resolver that truncates everything is asked no faster than this many connections allow.
-_TCP_CONNECTIONS = 8
 # A busy sweep looks at what is late now and then, not after each datagram.
 _DRAINED_AT_ONCE = 64
+# A full send buffer is empty again within moments.
+_FULL_BUFFER_SECONDS = 0.01
+
+OnFinished = Callable[[Resolver, Finished], None]
 
 
-def exchange(exchanges: Mapping[Resolver, ServerExchange], on_finished: Callable[[Resolver, Finished], None]) -> None:
+def exchange(exchanges: Mapping[Resolver, ServerExchange], on_finished: OnFinished) -> None:
     """Ask all that the exchanges hold; what `on_finished` raises ends it at once."""
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        servers = [_Server(resolver, one, selector, stack) for resolver, one in exchanges.items()]
-        over_tcp = _OverTcp(selector, stack)
+        streams = Streams(selector)
+        stack.callback(streams.close)
+        servers = [_Server(resolver, one, streams, on_finished) for resolver, one in exchanges.items()]
+        for server in servers:
+            server.open(selector, stack)
         while True:
             now = time.monotonic()
+            streams.advance(now)
             for server in servers:
-                for finished in server.advance(now):
-                    _deliver(server.resolver, finished, over_tcp, on_finished)
-            if all(server.is_done for server in servers) and not over_tcp.pending:
+                server.advance(now)
+            if streams.is_done and all(server.exchange.is_done for server in servers):
                 return
-            for key, _ in selector.select(_patience(servers, now)):
-                if key.data is over_tcp:
-                    for resolver, finished in over_tcp.collect():
-                        on_finished(resolver, finished)
-                    continue
-                server, number = key.data
-                for finished in server.drain(number):
-                    _deliver(server.resolver, finished, over_tcp, on_finished)
+            moments = [streams.wakes_at(), *(server.wakes_at() for server in servers)]
+            for key, _ in selector.select(_seconds_until(moments, now)):
+                owner, which = key.data
+                owner.handle(which)
 
 
-def _deliver(
-    resolver: Resolver, finished: Finished, over_tcp: "_OverTcp", on_finished: Callable[[Resolver, Finished], None]
-) -> None:
-    if finished.reply.is_truncated:
-        over_tcp.ask(resolver, finished)
-    else:
-        on_finished(resolver, finished)
-
-
-def _patience(servers: list["_Server"], now: float) -> float | None:
-    """How long nothing needs to be done unless something comes, in seconds."""
-    moments = [at for server in servers if (at := server.wakes_at()) is not None]
-    return max(min(moments) - now, 0) if moments else None
+def _seconds_until(moments: Iterable[float | None], now: float) -> float | None:
+    """How long nothing needs to be done unless something comes; None: for ever."""
+    first = min((moment for moment in moments if moment is not None), default=None)
+    return None if first is None else max(first - now, 0)
 
 
 class _Server:
     """One server's sockets, connected: a closed port then speaks up at once instead of costing the whole time-out."""
 
-    def __init__(
-        self, resolver: Resolver, exchange: ServerExchange, selector: selectors.BaseSelector, stack: ExitStack
-    ) -> None:
-        self.resolver = resolver
-        self._exchange = exchange
-        self._sockets = []
-        family = socket.AF_INET6 if ":" in resolver.address else socket.AF_INET
+    def __init__(self, resolver: Resolver, exchange: ServerExchange, streams: Streams, on_finished: OnFinished) -> None:
+        self.exchange = exchange
+        self._resolver = resolver
+        self._streams = streams
+        self._on_finished = on_finished
+        self._sockets: list[socket.socket] = []
+        self._unreachable: str | None = None
+        self._is_full_until: float | None = None
+
+    def open(self, selector: selectors.BaseSelector, stack: ExitStack) -> None:
+        """Open its sockets; the stack closes them."""
+        family = socket.AF_INET6 if ":" in self._resolver.address else socket.AF_INET
         for number in range(SOCKET_COUNT):
             opened = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             opened.setblocking(False)
             self._sockets.append(opened)
-            self._unreachable = _connect(opened, resolver)
+            self._unreachable = _connect(opened, self._resolver)
             selector.register(opened, selectors.EVENT_READ, (self, number))
 
-    @property
-    def is_done(self) -> bool:
-        return self._exchange.is_done
-
     def wakes_at(self) -> float | None:
-        return self._exchange.wakes_at()
+        """When something is to be done here though nothing came."""
+        return self._is_full_until if self._is_full_until is not None else self.exchange.wakes_at()
 
-    def advance(self, now: float) -> Iterator[Finished]:
+    def advance(self, now: float) -> None:
         """Give up what is late, and send what may be sent."""
-        exchange = self._exchange
-        yield from exchange.expire(now)
+        exchange, sockets = self.exchange, self._sockets
+        self._deliver(exchange.expire(now))
+        if self._is_full_until is not None and now < self._is_full_until:
+            return
+        self._is_full_until = None
         while (datagram := exchange.next_datagram(now)) is not None:
             number, octets = datagram
             if self._unreachable is not None:
-                yield from exchange.fail(number, self._unreachable)
+                exchange.not_sent()
+                self._deliver(exchange.fail(number, self._unreachable))
                 continue
             try:
-                self._sockets[number].send(octets)
+                sockets[number].send(octets)
             except BlockingIOError:
-                # A full buffer loses it as the network would: the second try comes by itself.
-                continue
+                exchange.take_back()
+                self._is_full_until = now + _FULL_BUFFER_SECONDS
+                return
             except OSError as error:
-                yield from exchange.fail(number, _words(error))
+                exchange.not_sent()
+                self._deliver(exchange.fail(number, _words(error)))
 
-    def drain(self, number: int) -> Iterator[Finished]:
+    def handle(self, number: int) -> None:
         """Read what came by a socket."""
-        receive, read = self._exchange.receive, self._sockets[number].recv
+        receive, read = self.exchange.receive, self._sockets[number].recv
         for _ in range(_DRAINED_AT_ONCE):
             try:
                 datagram = read(_LARGEST_DATAGRAM)
             except BlockingIOError:
                 return
             except OSError as error:
-                yield from self._exchange.fail(number, _words(error))
+                self._deliver(self.exchange.fail(number, _words(error)))
                 continue
             finished = receive(number, datagram)
-            if finished is not None:
-                yield finished
+            if finished is None:
+                continue
+            if finished.reply.is_truncated:
+                self._ask_over_tcp(finished)
+            else:
+                self._on_finished(self._resolver, finished)
 
+    def _deliver(self, over: list[Finished]) -> None:
+        for finished in over:
+            self._on_finished(self._resolver, finished)
 
-class _OverTcp:
-    """Questions whose answers did not fit into a datagram, asked by threads; the selector wakes for their answers."""
+    def _ask_over_tcp(self, finished: Finished) -> None:
+        def on_reply(reply: Reply) -> None:
+            over = self.exchange.finish_stream(finished, reply)
+            if over is not None:
+                self._on_finished(self._resolver, over)
 
-    def __init__(self, selector: selectors.BaseSelector, stack: ExitStack) -> None:
-        self._pool = ThreadPoolExecutor(_TCP_CONNECTIONS, thread_name_prefix="dnsbl-tcp")
-        # On an error nobody waits for the rest.
-        stack.callback(self._pool.shutdown, wait=False, cancel_futures=True)
-        self._answered: SimpleQueue[tuple[Resolver, Finished, Reply]] = SimpleQueue()
-        self._bell, self._ears = socket.socketpair()
-        stack.enter_context(self._ears)
-        stack.enter_context(self._bell)
-        self._ears.setblocking(False)
-        selector.register(self._ears, selectors.EVENT_READ, self)
-        self.pending = 0
-
-    def ask(self, resolver: Resolver, finished: Finished) -> None:
-        self.pending += 1
-        finished.lane.sent += 1
-        asking: Future[Reply] = self._pool.submit(_ask_over_tcp, resolver, finished.query.asked)
-        asking.add_done_callback(lambda done: self._ring(resolver, finished, done))
-
-    def collect(self) -> Iterator[tuple[Resolver, Finished]]:
-        self._ears.recv(_LARGEST_DATAGRAM)
-        while not self._answered.empty():
-            resolver, finished, reply = self._answered.get()
-            self.pending -= 1
-            yield resolver, Finished(finished.lane, finished.query, reply)
-
-    def _ring(self, resolver: Resolver, finished: Finished, done: "Future[Reply]") -> None:
-        if not done.cancelled():
-            self._answered.put((resolver, finished, done.result()))
-            # Closed, where the sweep has ended by an error meanwhile.
-            with suppress(OSError):
-                self._bell.send(b"!")
-
-
-def _ask_over_tcp(resolver: Resolver, asked: bytes) -> Reply:
-    message_id = int.from_bytes(os.urandom(2), "big")
-    octets = wire.query(message_id, asked)
-    try:
-        with socket.create_connection((resolver.address, resolver.port), TRY_TIMEOUTS_SECONDS[-1]) as connection:
-            connection.sendall(len(octets).to_bytes(2, "big") + octets)
-            with connection.makefile("rb") as stream:
-                length = int.from_bytes(stream.read(2), "big")
-                datagram = stream.read(length)
-    except OSError as error:
-        return Reply(error=f"cannot be asked over TCP, and its answer is too long for UDP: {_words(error)}")
-    is_ours = datagram[:2] == octets[:2] and len(datagram) == length and wire.answers(datagram, asked)
-    reply = wire.read_reply(datagram) if is_ours else None
-    if reply is None or reply.is_truncated:
-        return Reply(error="answers neither by UDP nor by TCP with anything that can be used")
-    return reply
+        self._streams.ask(self._resolver, finished, on_reply)
 
 
 def _connect(opened: socket.socket, resolver: Resolver) -> str | None:

@@ -15,7 +15,8 @@ from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
 from penguin_infra.dnsbl.exchange import IN_FLIGHT
 from penguin_infra.dnsbl.questions import Address, fetch_reason
 from penguin_infra.dnsbl.resolvers import Resolver, ResolverError
-from penguin_infra.dnsbl.sweep import BREAK_AFTER_QUESTIONS, SweepProgress, SweepResult, SweptObservation, sweep
+from penguin_infra.dnsbl.route import BREAK_AFTER_QUESTIONS
+from penguin_infra.dnsbl.sweep import SweepProgress, SweepResult, SweptObservation, sweep
 from penguin_infra.domain.list_health import ListFault
 from penguin_infra.domain.listing import Severity, Verdict
 from penguin_infra.domain.listing_advance import ListingChange, advance

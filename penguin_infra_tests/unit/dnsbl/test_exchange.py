@@ -15,6 +15,7 @@ from penguin_infra.dnsbl.exchange import (
     TRY_TIMEOUTS_SECONDS,
     Finished,
     Lane,
+    Pace,
     Query,
     ServerExchange,
 )
@@ -168,7 +169,7 @@ def test_many_lists_have_some_places_each() -> None:
 
 
 def test_a_list_with_a_pace_is_asked_no_faster() -> None:
-    paced = lane(100, per_second=5)
+    paced = lane(100, pace=Pace(5))
     exchange = ServerExchange([paced])
     now, sent = 0.0, 0
     while now < 2.0:

@@ -1,6 +1,6 @@
 """Questions and replies as bytes: what is sent, what counts as an answer, and what an answer says."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 import dns.flags
 import dns.message
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from penguin_infra.dnsbl import wire
 from penguin_infra.dnsbl.questions import reverse_name
 
+ID = b"\x12\x67"
 NAME = "7.2.0.192.bl.test"
 ASKED = wire.question(wire.reversed_labels(ip_address("192.0.2.7")) + wire.zone_labels("bl.test"))
 
@@ -23,7 +24,7 @@ def rrset(name: str, ttl: str, rdclass: str, rdtype: str, value: str) -> dns.rrs
 
 
 def reply(*records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, flags: int = 0) -> bytes:
-    response = dns.message.make_response(dns.message.from_wire(wire.query(4711, ASKED)))
+    response = dns.message.make_response(dns.message.from_wire(wire.query(ID, ASKED)))
     response.set_rcode(rcode)
     response.flags |= flags
     response.answer += [rrset(*record.split(" ", 4)) for record in records]
@@ -36,7 +37,7 @@ def test_a_question_is_what_dnspython_would_send(address: str, rdtype: int) -> N
     labels = wire.reversed_labels(ip_address(address)) + wire.zone_labels("bl.test")
     name = reverse_name(ip_address(address), "bl.test")
     expected = dns.message.make_query(name, dns.rdatatype.RdataType(rdtype), id=4711)
-    assert wire.query(4711, wire.question(labels, rdtype)) == expected.to_wire()
+    assert wire.query(ID, wire.question(labels, rdtype)) == expected.to_wire()
 
 
 def test_a_wrong_zone_is_refused_without_repeating_what_may_hold_a_key() -> None:
@@ -52,7 +53,7 @@ def test_only_a_reply_with_this_very_question_answers_it() -> None:
     assert wire.answers(good[:12] + good[12:].upper(), ASKED)
     other = wire.question(wire.reversed_labels(ip_address("192.0.2.8")) + wire.zone_labels("bl.test"))
     assert not wire.answers(good, other)
-    assert not wire.answers(wire.query(4711, ASKED), ASKED)
+    assert not wire.answers(wire.query(ID, ASKED), ASKED)
     assert not wire.answers(good[:20], ASKED)
     # An update or a notification is no answer to a query.
     assert not wire.answers(good[:2] + bytes([good[2] | 0x28]) + good[3:], ASKED)
@@ -62,15 +63,15 @@ def test_only_a_reply_with_this_very_question_answers_it() -> None:
 
 
 def test_what_replies_say() -> None:
-    assert wire.read_reply(reply(rcode=dns.rcode.NXDOMAIN)) == wire.NXDOMAIN
-    assert wire.read_reply(reply()) == wire.NODATA
-    assert wire.read_reply(reply(flags=dns.flags.TC)) == wire.TRUNCATED
-    listed = wire.read_reply(reply(f"{NAME}. 60 IN A 127.0.0.2", f"{NAME}. 30 IN A 127.0.0.4"))
-    assert sorted(listed.addresses) == ["127.0.0.2", "127.0.0.4"]
+    assert wire.read_reply(reply(rcode=dns.rcode.NXDOMAIN), ASKED) == wire.NXDOMAIN
+    assert wire.read_reply(reply(), ASKED) == wire.NODATA
+    assert wire.read_reply(reply(flags=dns.flags.TC), ASKED) == wire.TRUNCATED
+    listed = wire.read_reply(reply(f"{NAME}. 60 IN A 127.0.0.2", f"{NAME}. 30 IN A 127.0.0.4"), ASKED)
+    assert list(map(str, listed.addresses)) == ["127.0.0.2", "127.0.0.4"]
     assert listed.ttl_seconds == 30
-    led_on = wire.read_reply(reply(f"{NAME}. 60 IN CNAME other.test.", "other.test. 20 IN A 127.0.0.3"))
-    assert (led_on.addresses, led_on.ttl_seconds) == (("127.0.0.3",), 20)
-    assert wire.read_reply(reply(f"{NAME}. 60 IN CNAME other.test.", rcode=dns.rcode.NXDOMAIN)).is_nxdomain
+    led_on = wire.read_reply(reply(f"{NAME}. 60 IN CNAME other.test.", "other.test. 20 IN A 127.0.0.3"), ASKED)
+    assert (led_on.addresses, led_on.ttl_seconds) == ((IPv4Address("127.0.0.3"),), 20)
+    assert wire.read_reply(reply(f"{NAME}. 60 IN CNAME other.test.", rcode=dns.rcode.NXDOMAIN), ASKED).is_nxdomain
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_what_replies_say() -> None:
     [(dns.rcode.SERVFAIL, True), (dns.rcode.REFUSED, False), (dns.rcode.NOTIMP, False), (dns.rcode.FORMERR, False)],
 )
 def test_a_failure_is_worth_another_try_and_a_refusal_is_not(rcode: dns.rcode.Rcode, may_pass: bool) -> None:
-    said = wire.read_reply(reply(rcode=rcode))
+    said = wire.read_reply(reply(rcode=rcode), ASKED)
     assert said.may_pass is may_pass
     assert dns.rcode.to_text(rcode) in str(said.error)
 
@@ -89,7 +90,7 @@ def test_a_failure_is_worth_another_try_and_a_refusal_is_not(rcode: dns.rcode.Rc
 def test_garbage_behind_an_honest_header_raises_nothing_and_lists_nothing(garbage: bytes, count: int) -> None:
     datagram = bytearray(reply()[: 12 + len(ASKED)] + garbage)
     datagram[6:8] = count.to_bytes(2, "big")
-    said = wire.read_reply(bytes(datagram))
+    said = wire.read_reply(bytes(datagram), ASKED)
     assert not said.addresses
     assert not said.is_nxdomain
 
@@ -97,4 +98,4 @@ def test_garbage_behind_an_honest_header_raises_nothing_and_lists_nothing(garbag
 @given(st.binary(min_size=12, max_size=600))
 def test_no_datagram_whatever_raises(datagram: bytes) -> None:
     wire.answers(datagram, ASKED)
-    wire.read_reply(datagram)
+    wire.read_reply(datagram, ASKED)
