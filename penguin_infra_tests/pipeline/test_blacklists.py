@@ -11,6 +11,7 @@ from penguin_infra.defs.build import build_definitions
 from penguin_infra.defs.remediation.pause import pause_sensor
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.lab.dns_zones import Fault
+from penguin_infra.store import list_paces
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import add_node, add_nodes, address, rotation, status_of
@@ -155,8 +156,12 @@ def test_an_address_that_no_answer_came_for_in_three_turns_is_stale(
     add_node(sweeping_fleet.engine, 51)
     assert checks(sweep(sweeping_fleet, instance))["answers_are_fresh"].passed
     with sweeping_fleet.engine.begin() as connection:
-        connection.execute(text("UPDATE fleet.blacklist_states SET answered_at = now() - interval '16 minutes', "
-                                "facts = facts || jsonb_build_object('answered_at', now() - interval '16 minutes')"))  # fmt: skip
+        connection.execute(
+            text(
+                "UPDATE fleet.blacklist_states SET answered_at = now() - interval '16 minutes', facts = facts "
+                "|| jsonb_build_object('answered_at', now() - interval '16 minutes')"
+            )
+        )
     with lab_dns.broken(ZONE, Fault.REFUSED):
         check = checks(sweep(sweeping_fleet, instance))["answers_are_fresh"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -173,3 +178,16 @@ def test_every_change_of_a_lists_health_is_shown(
         shown = materialized(sweep(sweeping_fleet, instance))["blacklist_health"]
     assert (figures(shown)["healthy"], figures(shown)["quarantined"]) == (1, 1)
     assert "refused" in str(shown.metadata["history"].value)
+
+
+def test_a_list_that_has_nothing_left_of_its_day_says_so_and_is_left_alone(
+    sweeping_fleet: Wiring, instance: dg.DagsterInstance
+) -> None:
+    add_node(sweeping_fleet.engine, 71)
+    with sweeping_fleet.engine.begin() as connection:
+        list_paces.add_questions(connection, {ZONE: 300_000}, sweeping_fleet.clock.now())
+    found = materialized(sweep(sweeping_fleet, instance))
+    assert "nothing left until older questions are a day old" in str(
+        found["blacklist_health"].metadata["budgets"].value
+    )
+    assert figures(found["blacklist_status"])["answers"] == 1

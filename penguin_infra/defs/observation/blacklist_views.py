@@ -8,7 +8,8 @@ import dagster as dg
 from sqlalchemy import Connection
 
 from penguin_infra.defs.tables import bars, lines_over_time, markdown_table
-from penguin_infra.domain.list_pace import Spent
+from penguin_infra.domain.list_budget import most_sent
+from penguin_infra.domain.list_pace import Spent, room
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.operations.pace_lists import PacedList
 from penguin_infra.operations.record_looks import SweepReport
@@ -169,6 +170,8 @@ def _budget_row(one: PacedList, spent: Spent, report: SweepReport) -> tuple[obje
         state = "refused"
     elif one.zone in report.resting:
         state = f"rests until {_minute(report.resting[one.zone])}"
+    elif room(one.allowance, spent) < most_sent(one.turns.batch, one.turns.test_points):
+        state = "nothing left until older questions are a day old"
     turn = None if one.refused_because else duration(one.turns.interval_seconds)
     return one.zone, spent.in_24_hours, one.allowance.per_day, one.allowance.source, turn, state
 
