@@ -111,8 +111,7 @@ class UnboundServer(ServerProcess):
             f'server:\n    username: ""\n    chroot: ""\n    directory: "{self.directory}"\n    pidfile: ""\n'
             f"    use-syslog: no\n    interface: {self.address}\n    port: {self.port}\n    do-ip6: no\n"
             f"    num-threads: 1\n    access-control: 127.0.0.0/8 allow\n    do-not-query-localhost: no\n"
-            # Ten streams at once are its default: few where every answer is truncated.
-            f"    incoming-num-tcp: 256\n    outgoing-interface: {self._source}\n    max-udp-size: {_UDP_OCTETS}\n"
+            f"    outgoing-interface: {self._source}\n    max-udp-size: {_UDP_OCTETS}\n"
             # Nothing here is signed, and the root's keys cannot be reached.
             '    module-config: "iterator"\n'
             f"{cache}    infra-host-ttl: 0\n"
