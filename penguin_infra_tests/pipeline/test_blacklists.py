@@ -191,3 +191,16 @@ def test_a_list_that_has_nothing_left_of_its_day_says_so_and_is_left_alone(
         found["blacklist_health"].metadata["budgets"].value
     )
     assert figures(found["blacklist_status"])["answers"] == 1
+
+
+def test_a_quarantined_list_whose_turn_does_not_come_stays_so(
+    sweeping_fleet: Wiring, instance: dg.DagsterInstance, lab_dns: DnsProcess
+) -> None:
+    add_node(sweeping_fleet.engine, 81)
+    with lab_dns.broken(ZONE, Fault.ERROR_CODE):
+        assert not checks(sweep(sweeping_fleet, instance))["lists_are_healthy"].passed
+    result = sweep(sweeping_fleet, instance)
+    # It rests after that answer, so that this sweep did not ask it.
+    assert figures(materialized(result)["blacklist_health"])["resting"] == 1
+    assert not checks(result)["lists_are_healthy"].passed
+    assert figures(materialized(result)["blacklist_status"])["quarantined_lists"] == 1

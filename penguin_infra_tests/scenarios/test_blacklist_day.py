@@ -267,3 +267,15 @@ def test_sweeps_that_are_killed_forget_no_question_and_lose_one_pass_each(engine
     day.run(2 * DAY)
     assert day.most_in_24_hours(ZEN) <= 3_000
     assert len(day.looks[ZEN]) == 500
+
+
+def test_a_list_that_lists_too_many_of_a_slice_is_frozen_as_one_that_lists_too_many_of_the_fleet(
+    engine: Engine,
+) -> None:
+    add_fleet(engine, 200)
+    day = Day(engine, [ZEN], every=timedelta(minutes=5), limits=BudgetLimits(own={ZEN: 1_000}))
+    # Ten of two hundred would be believed; five of the first slice are as many as that.
+    day.listed |= {(address(number), ZEN) for number in range(1, 6)}
+    (report,) = day.run(day.every)
+    assert 30 <= report.addresses_asked[ZEN] < 60
+    assert report.frozen == [ZEN]

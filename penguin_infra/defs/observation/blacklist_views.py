@@ -35,12 +35,18 @@ class BlacklistFacts:
     observations: Sequence[AnyRow]
     by_day: Mapping[str, Sequence[int]]
     health: Sequence[AnyRow]
+    ill: Sequence[AnyRow]
     health_changes: Sequence[AnyRow]
     spent: Mapping[str, Spent]
 
     def total(self, name: str) -> int:
         """A count over all lists."""
         return sum(getattr(row, name) for row in self.counts)
+
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """The lists that are not believed, with the reason: those too that were not asked this time."""
+        return {row.zone: row.reason for row in self.ill}
 
     @property
     def stale(self) -> list[AnyRow]:
@@ -62,6 +68,7 @@ def read_facts(connection: Connection, report: SweepReport, now: datetime) -> Bl
         observations=listing_states.newest_observations(connection),
         by_day=listings.listings_by_day(connection, days=_DAYS_SHOWN, now=now),
         health=list_health.list_health(connection, zones),
+        ill=[row for row in list_health.ill_lists(connection) if row.zone in zones],
         health_changes=list_health.health_changes(connection),
         spent=list_paces.spent_questions(connection, zones, now),
     )
@@ -78,7 +85,7 @@ def status_metadata(report: SweepReport, facts: BlacklistFacts) -> Metadata:
         "newly_confirmed": report.count(ListingChange.CONFIRMED),
         "newly_delisted": report.count(ListingChange.DELISTED),
         "suspected": report.count(ListingChange.SUSPECTED),
-        "quarantined_lists": len(report.quarantined),
+        "quarantined_lists": len(facts.quarantined),
         **{name: facts.total(name) for name in ("clean", "suspect", "listed", "stale", "unasked")},
         "answers_by_meaning": bars(report.verdicts),
         "listed_nodes": markdown_table(

@@ -132,7 +132,7 @@ def blacklists(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> 
     yield dg.MaterializeResult(
         asset_key=STATUS,
         metadata=status_metadata(report, facts),
-        check_results=[_no_list_lists_everybody(facts), _lists_are_healthy(report), _answers_are_fresh(facts)],
+        check_results=[_no_list_lists_everybody(facts), _lists_are_healthy(facts), _answers_are_fresh(facts)],
     )
 
 
@@ -147,15 +147,15 @@ def _no_list_lists_everybody(facts: BlacklistFacts) -> dg.AssetCheckResult:
     )
 
 
-def _lists_are_healthy(report: SweepReport) -> dg.AssetCheckResult:
+def _lists_are_healthy(facts: BlacklistFacts) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not report.quarantined,
+        passed=not facts.quarantined,
         check_name="lists_are_healthy",
         asset_key=STATUS,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "quarantined": len(report.quarantined),
-            "why": markdown_table(["list", "reason"], sorted(report.quarantined.items())),
+            "quarantined": len(facts.quarantined),
+            "why": markdown_table(["list", "reason"], sorted(facts.quarantined.items())),
         },
     )
 
