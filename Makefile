@@ -7,13 +7,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 VENV := .venv
+PEERS_VENV := .venv-bench
 RUN := $(VENV)/bin/python -m
 WORKERS ?= 2
 
-.PHONY: help environment up down status test check format agent bench clean
+.PHONY: help environment up down status test check format agent bench bench-dnsbl clean
 
 help: ## Print what each target does
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 # Each stamp holds the checksum of what it was made from, and is written last: an interrupted environment has none.
 environment: ## Make .venv from requirements.lock (instant when it is up to date)
@@ -68,7 +69,20 @@ agent: environment ## Build the nodes' agent: one file that any Python from 3.10
 bench: environment ## Measure against the budgets and print a table
 	@$(RUN) penguin_infra_tests.benchmarks
 
+# The peers are no part of the project: an environment of their own, and the table says which could not be installed.
+bench-dnsbl: environment ## Measure a blacklist sweep beside other clients, over a real rbldnsd
+	@peers=penguin_infra_tests/benchmarks/dnsbl_peers.txt
+	if [ "$$(cat $(PEERS_VENV)/made-from 2>/dev/null)" != "$$(cksum < $$peers) $$PWD" ]; then
+	  echo "Making $(PEERS_VENV) for the other clients"
+	  rm -rf $(PEERS_VENV)
+	  $(RUN) venv $(PEERS_VENV)
+	  if $(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $$peers; then
+	    echo "$$(cksum < $$peers) $$PWD" > $(PEERS_VENV)/made-from
+	  fi
+	fi
+	$(RUN) penguin_infra_tests.benchmarks.dnsbl_rate --peers $(PEERS_VENV)/bin/python
+
 clean: ## End the fleet, then remove .venv, .penguin and caches
 	@if [ -f $(VENV)/made-from ]; then $(RUN) penguin_infra down; fi
-	rm -rf $(VENV) .penguin .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist ./*.egg-info
+	rm -rf $(VENV) $(PEERS_VENV) .penguin .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
