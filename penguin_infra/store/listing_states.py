@@ -81,7 +81,7 @@ _DUE = text(
         FROM wanted CROSS JOIN fleet.ip_tenures AS held
         LEFT JOIN fleet.blacklist_states AS state ON state.ip_address = held.ip_address AND state.zone = wanted.zone
         LEFT JOIN listed ON listed.ip_address = held.ip_address
-        WHERE held.ended_at IS NULL
+        WHERE held.ended_at IS NULL AND family(held.ip_address) = 4
     ), candidates AS (
         SELECT *, row_number() OVER (
             PARTITION BY zone, is_suspect, is_urgent ORDER BY asked_at NULLS FIRST, ip_address) AS place
