@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
@@ -13,15 +14,17 @@ from penguin_infra.domain.list_budget import BudgetLimits
 from penguin_infra.domain.list_health import ListFault, ListHealth
 from penguin_infra.domain.listing import Verdict
 from penguin_infra.domain.listing_advance import ListingChange
+from penguin_infra.domain.policies.pause_listed import plan_pauses
 from penguin_infra.lab.dns_zones import Fault
 from penguin_infra.operations.provision_parts import Screening
 from penguin_infra.operations.screen_lists import screen_lists
 from penguin_infra.operations.sweep_blacklists import sweep_blacklists
-from penguin_infra.store import list_health, list_paces, listing_states
+from penguin_infra.store import list_health, list_paces, listing_states, listings
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import add_node, address
 from penguin_infra_tests.operations.sweeps import SPAMCOP, ZEN, Sweeps
 
+MAILSPIKE = "bl.mailspike.net"
 MINUTE = timedelta(minutes=1)
 
 # Addresses that no other test lists.
@@ -132,6 +135,31 @@ def test_what_changed_a_state_is_kept_with_its_raw_answer(engine: Engine, lab_dn
     assert (newest.change, newest.answer, newest.reason) == ("confirmed", "127.0.0.2", "SBL123: snowshoe")
     assert newest.observed_at > oldest.observed_at
     assert newest.resolver == str(lab_dns.resolver)
+
+
+def test_medium_listings_of_two_operators_ask_for_a_pause_with_their_pages_for_delisting(
+    engine: Engine, lab_dns: DnsProcess, sweeps: Sweeps
+) -> None:
+    node_id = add_node(engine, 283)
+    sweeps.zones = [SPAMCOP, MAILSPIKE]
+    lab_dns.list_ip(str(address(283)), SPAMCOP, "127.0.0.2")
+    sweeps.sweep()
+    assert planned_pauses(engine) == []
+    lab_dns.list_ip(str(address(283)), MAILSPIKE, "127.0.0.2")
+    sweeps.clock.at += 5 * MINUTE
+    sweeps.sweep()
+    assert planned_pauses(engine) == [node_id]
+    with engine.connect() as connection:
+        found = {(row.operator, row.delist_url, row.family) for row in listings.open_events(connection)}
+    assert found == {
+        ("Cisco", "https://www.spamcop.net/bl.shtml", "spamcop"),
+        ("Mailspike", "https://mailspike.org/", "mailspike"),
+    }
+
+
+def planned_pauses(engine: Engine) -> list[UUID]:
+    with engine.connect() as connection:
+        return [pause.node_id for pause in plan_pauses(listings.listed_nodes(connection))]
 
 
 def test_a_long_sweep_tells_how_far_it_is_at_most_every_ten_seconds(engine: Engine, sweeps: Sweeps) -> None:
