@@ -3,6 +3,7 @@
 What is asked at wire speed is `sweep.py`'s. Nothing here raises for a network that fails.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
@@ -44,4 +45,11 @@ def fetch_reason(address: Address, blacklist: Blacklist, resolver: Resolver) -> 
     if not texts:
         return None
     words = " | ".join(b"".join(text.strings).decode(errors="replace") for text in texts)
-    return words.replace(blacklist.key.get_secret_value(), _REDACTED) if blacklist.key else words
+    return _redact(words, blacklist)
+
+
+def _redact(words: str, blacklist: Blacklist) -> str:
+    """Without the list's key, in whatever letters a server repeats it."""
+    if blacklist.key is None:
+        return words
+    return re.sub(re.escape(blacklist.key.get_secret_value()), _REDACTED, words, flags=re.IGNORECASE)

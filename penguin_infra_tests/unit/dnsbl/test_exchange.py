@@ -202,3 +202,55 @@ def test_a_truncated_answer_is_handed_on_to_be_asked_over_tcp() -> None:
     finished = exchange.receive(socket, bytes(cut))
     assert finished is not None
     assert finished.reply.is_truncated
+
+
+def test_what_came_over_tcp_ends_the_question_and_a_failure_there_is_tried_once_more() -> None:
+    exchange = ServerExchange([lane(1)])
+    for is_last in (False, True):
+        ((socket, octets),) = send_all(exchange)
+        finished = exchange.receive(socket, octets[:2] + b"\x83\x80" + octets[4:])
+        assert finished is not None
+        assert finished.reply.is_truncated
+        # The list keeps its place meanwhile, and the exchange is not over.
+        assert not exchange.is_done
+        assert finished.lane.in_flight == 1
+        over = exchange.finish_stream(finished, wire.Reply(error="nothing over TCP", may_pass=True))
+        assert (over is not None) is is_last
+    assert exchange.is_done
+
+
+def test_a_datagram_that_never_left_is_sent_later_and_neither_counted_nor_a_try() -> None:
+    one = lane(1)
+    exchange = ServerExchange([one])
+    for _ in range(5):
+        assert exchange.next_datagram(0.0) is not None
+        exchange.take_back()
+    assert one.sent == 0
+    assert one.in_flight == 0
+    (sent,) = send_all(exchange)
+    (finished,) = finish(exchange, [sent])
+    assert (finished.query.tries, one.sent) == (1, 1)
+
+
+def test_a_datagram_that_the_system_refuses_is_a_failure_and_not_counted() -> None:
+    one = lane(1)
+    exchange = ServerExchange([one])
+    finished: list[Finished] = []
+    while not finished:
+        (socket, _) = exchange.next_datagram(0.0) or (0, b"")
+        exchange.not_sent()
+        finished = exchange.fail(socket, "cannot be reached: no route")
+    assert (finished[0].query.tries, one.sent) == (2, 0)
+
+
+def test_a_pace_is_kept_over_all_servers_that_are_asked() -> None:
+    pace = Pace(5)
+    exchanges = [ServerExchange([lane(100, pace=pace)]) for _ in range(3)]
+    now, sent = 0.0, 0
+    while now < 2.0:
+        for exchange in exchanges:
+            found = send_all(exchange, now)
+            sent += len(found)
+            finish(exchange, found)
+        now += 0.01
+    assert 9 <= sent <= 11

@@ -74,6 +74,27 @@ def test_what_replies_say() -> None:
     assert wire.read_reply(reply(f"{NAME}. 60 IN CNAME other.test.", rcode=dns.rcode.NXDOMAIN), ASKED).is_nxdomain
 
 
+def test_listings_that_look_alike_are_told_apart_by_the_name_that_was_asked() -> None:
+    """What was read once is not believed of another name unless its records say that they are about that name."""
+    other = wire.question(wire.reversed_labels(ip_address("192.0.2.8")) + wire.zone_labels("bl.test"))
+    listing = reply(f"{NAME}. 60 IN A 127.0.0.2")
+    for _ in range(2):
+        assert wire.read_reply(listing, ASKED).addresses == (IPv4Address("127.0.0.2"),)
+        assert wire.read_reply(listing.replace(ASKED, other), other).addresses == (IPv4Address("127.0.0.2"),)
+    # The same with its owner's name written out: of the other name it says nothing.
+    spelt_out = listing.replace(ASKED + b"\xc0\x0c", ASKED + ASKED[:-4])
+    for _ in range(2):
+        assert wire.read_reply(spelt_out, ASKED).addresses == (IPv4Address("127.0.0.2"),)
+        assert not wire.read_reply(spelt_out.replace(ASKED + ASKED[:-4], other + ASKED[:-4]), other).addresses
+
+
+def test_codes_and_times_to_live_are_each_listings_own() -> None:
+    for code in ("127.0.0.2", "127.0.0.3", "91.195.240.117"):
+        for ttl in (60, 59):
+            said = wire.read_reply(reply(f"{NAME}. {ttl} IN A {code}"), ASKED)
+            assert (said.addresses, said.ttl_seconds) == ((IPv4Address(code),), ttl)
+
+
 @pytest.mark.parametrize(
     ("rcode", "may_pass"),
     [(dns.rcode.SERVFAIL, True), (dns.rcode.REFUSED, False), (dns.rcode.NOTIMP, False), (dns.rcode.FORMERR, False)],
