@@ -5,6 +5,7 @@ Both come from one sweep, in one run; what the UI shows of it is made in `blackl
 
 from collections.abc import Iterator
 from datetime import timedelta
+from inspect import cleandoc
 
 import dagster as dg
 from dagster import AssetExecutionContext, ResourceParam
@@ -29,12 +30,13 @@ _FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=30), w
 
 _STATUS_SPEC = dg.AssetSpec(
     STATUS,
-    description="""Which of the fleet's addresses are listed, where, since when and how gravely.
+    description=cleandoc("""
+    Which of the fleet's addresses are listed, where, since when and how gravely.
 
     Source: DNS blacklists, swept every 5 minutes, each address on each list as often as the list's terms allow; a
     suspect is asked again past its answer's TTL before it counts. Readers: the pause sensor, `sending_rotation`,
     operators, analysts. One row a confirmed listing; runbook: docs/runbooks/blacklists.md.
-    """,
+    """),
     group_name="reputation",
     owners=["team:deliverability"],
     kinds={"dns", "postgres"},
@@ -64,12 +66,13 @@ _STATUS_SPEC = dg.AssetSpec(
 
 _HEALTH_SPEC = dg.AssetSpec(
     HEALTH,
-    description="""How each list does at its test points, by resolver and address family, and what it was asked.
+    description=cleandoc("""
+    How each list does at its test points, by resolver and address family, and what it was asked.
 
     Source: the test points asked before and after each sweep; the questions counted in `fleet.blacklist_questions`.
     Readers: operators; the sweep itself, which believes no quarantined list. One row a list, resolver and family, with
     every change of it kept; runbook: docs/runbooks/blacklists.md.
-    """,
+    """),
     group_name="reputation",
     owners=["team:deliverability"],
     kinds={"dns", "postgres"},
