@@ -201,6 +201,16 @@ def test_a_list_whose_quota_is_used_up_is_left_alone_at_once(lab_dns: DnsProcess
     assert {one.verdict for one in result.observations} == {Verdict.ERROR}
 
 
+def test_a_list_whose_quota_is_used_up_is_not_even_asked_about_its_test_points(lab_dns: DnsProcess) -> None:
+    lab_dns.list_ip("10.2.4.251", SPAMCOP)
+    lab_dns.list_ip("10.2.4.252", SPAMCOP, "127.255.255.255")
+    result = look_at(lab_dns, "10.2.4.251", "10.2.4.252", zones=[SPAMCOP])
+    assert result.quota_hit == {SPAMCOP}
+    # Three at the test points, two addresses: the hit has nothing asked again.
+    assert result.asked == {SPAMCOP: 5}
+    assert {one.verdict for one in result.observations} == {Verdict.ERROR}
+
+
 def test_every_question_that_was_sent_is_counted(lab_dns: DnsProcess) -> None:
     lab_dns.list_ip("10.2.0.13", ZEN)
     result = look_at(lab_dns, "10.2.0.13", "10.2.0.14", zones=[ZEN, SPAMCOP])
