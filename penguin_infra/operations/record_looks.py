@@ -6,7 +6,7 @@ In one transaction a pass, so that a sweep that dies loses one at most. Whom to 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from uuid import UUID
 
@@ -23,9 +23,10 @@ from penguin_infra.store import list_health, listing_states, listings
 from penguin_infra.store.listing_states import RecordedObservation, StateKey
 from penguin_infra.store.listings import ListingEvent
 
-# Reasons (TXT) fetched in one pass, one after another and up to 4 s each: the words for people must not hold up the
-# record that takes the nodes out.
+# Reasons (TXT) fetched in one pass, one after another: the words for people must not hold up the record that takes the
+# nodes out. A server that is silent for the first costs its patience once or twice, not for each.
 MOST_REASONS = 20
+REASONS_WITHIN = timedelta(seconds=5)
 
 FetchReason = Callable[[IPv4Address, Blacklist], str | None]
 
@@ -105,7 +106,7 @@ def record_looks(
             changes.append((change, seen.observation))
     _report(report, found, [change for change, _ in changes])
     # Asked before the transaction: the network never holds a lock.
-    reasons = _fetch_reasons([change for change, _ in changes], lists, fetch_reason)
+    reasons = _fetch_reasons([change for change, _ in changes], lists, fetch_reason, now)
     sent = Counter(result.asked) + Counter(zone for _, zone in reasons)
     report.asked.update(sent)
     at = now()
@@ -160,13 +161,16 @@ def _report(report: SweepReport, found: Finding, changes: Sequence[Change]) -> N
 
 
 def _fetch_reasons(
-    changes: Iterable[Change], lists: Mapping[str, Blacklist], fetch_reason: FetchReason
+    changes: Iterable[Change], lists: Mapping[str, Blacklist], fetch_reason: FetchReason, now: Callable[[], datetime]
 ) -> dict[StateKey, str | None]:
     confirmed = [change for change in changes if change.change is ListingChange.CONFIRMED]
-    return {
-        (change.ip_address, change.zone): fetch_reason(change.ip_address, lists[change.zone])
-        for change in confirmed[:MOST_REASONS]
-    }
+    reasons: dict[StateKey, str | None] = {}
+    give_up_at = now() + REASONS_WITHIN
+    for change in confirmed[:MOST_REASONS]:
+        if now() >= give_up_at:
+            break
+        reasons[change.ip_address, change.zone] = fetch_reason(change.ip_address, lists[change.zone])
+    return reasons
 
 
 def _blasts(report: SweepReport, fleet_size: int) -> Iterable[tuple[str, str]]:

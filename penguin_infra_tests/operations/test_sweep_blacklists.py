@@ -1,16 +1,20 @@
 """A sweep of the fleet's addresses over real blacklists on loopback: what is recorded, who is believed, who is held."""
 
+from dataclasses import replace
 from datetime import timedelta
+from ipaddress import IPv4Address
 
 import pytest
 from sqlalchemy import Engine
 
+from penguin_infra.dnsbl.blacklist import Blacklist
 from penguin_infra.dnsbl.sweep import SweepProgress
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.domain.listing_limits import ListingLimits
 from penguin_infra.domain.policies.pause_listed import plan_pauses
 from penguin_infra.lab.dns_zones import Fault
 from penguin_infra.operations.record_looks import SweepReport
+from penguin_infra.operations.sweep_blacklists import sweep_blacklists
 from penguin_infra.store import list_health, listing_states, listings
 from penguin_infra.store.database import Busy, sweep_lock
 from penguin_infra.store.tables import AnyRow
@@ -69,6 +73,21 @@ def test_a_listing_is_confirmed_within_one_sweep_and_its_reason_kept(
     assert row.suspected_at >= NOW
     assert row.listed_at > row.suspected_at + timedelta(seconds=1)
     assert f"answered 127.0.0.2 (TTL 1 s) through {lab_dns.resolver}" in row.details
+
+
+def test_reasons_that_do_not_come_hold_up_no_record(engine: Engine, lab_dns: DnsProcess, sweeps: Sweeps) -> None:
+    for number in range(60, 63):
+        add_node(engine, number)
+        lab_dns.list_ip(str(address(number)), ZEN)
+    asked: list[IPv4Address] = []
+
+    def wait_in_vain(ip_address: IPv4Address, _: Blacklist) -> None:
+        asked.append(ip_address)
+        sweeps.clock.at += timedelta(seconds=4)
+
+    sweep_blacklists(replace(sweeps.work(), fetch_reason=wait_in_vain))
+    assert len(asked) == 2
+    assert events(engine) == [(str(address(number)), ZEN) for number in range(60, 63)]
 
 
 def test_a_node_is_out_of_the_rotation_with_the_commit_that_records_its_listing(
