@@ -57,7 +57,10 @@ def test_hundreds_of_addresses_are_judged_right_on_every_list(
     hits = [one for one in result.observations if one.verdict is Verdict.LISTED]
     assert all(one.observation.codes == (LISTS[one.zone].worst_code,) for one in hits)
     if way == "the list itself":
-        assert dict(result.asked) == dict(Counter(server.questions()) - before)
+        received = Counter(server.questions()) - before
+        # A busy machine may lose a datagram or two: they are asked again, and counted.
+        assert all(result.asked[zone] >= received[zone] >= len(FLEET) for zone in LISTS)
+        assert sum(result.asked.values()) <= received.total() + len(FLEET) // 20
 
 
 def test_ipv6_addresses_are_judged_right_on_every_list_that_holds_them(
