@@ -51,7 +51,7 @@ status: environment ## Show what runs where
 	@$(RUN) penguin_infra status
 
 test: environment ## Run all tests (WORKERS=2; ARGS="-k word" to choose)
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: environment ## Lint, formatting, types, import contracts
 	@$(RUN) ruff check

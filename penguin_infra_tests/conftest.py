@@ -17,15 +17,7 @@ from penguin_infra.store.embedded import PostgresServer
 
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
-# Minutes a file: begun first, so that no worker sits over one of them while the others have nothing left.
-LONG_ROOMS = frozenset({"hosts", "scenarios"})
-
 _numbers = count(1)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the long files before the many short ones (`make test` deals files out in this order)."""
-    items.sort(key=lambda item: item.path.parent.name not in LONG_ROOMS)
 
 
 class Databases:
