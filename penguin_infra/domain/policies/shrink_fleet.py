@@ -91,7 +91,7 @@ def propose_shrink(
 def _reasons_against(fleet: FleetSize, growth: GrowthLimits, limits: ShrinkLimits, now: datetime) -> Iterator[str]:
     """Why nothing is given up, in order of precedence."""
     if fleet.young:
-        yield f"{fleet.young} nodes are in flight or warming: the fleet is growing"
+        yield f"the fleet is growing (nodes in flight or warming: {fleet.young})"
     if any(region.wanted for region in fleet.regions):
         yield "a node at the ladder's top asks for another beside it"
     if fleet.grown_at and now < (until := fleet.grown_at + timedelta(days=limits.quiet_days_after_growth)):

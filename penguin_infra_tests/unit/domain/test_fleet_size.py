@@ -90,6 +90,10 @@ def test_a_rise_beyond_that_horizon_can_wait() -> None:
     assert grow(fleet(5_000, forecast=sees(*([5_000] * 38 + [50_000])))).count == 0
 
 
+def test_a_fall_of_demand_is_believed_once_it_has_come() -> None:
+    assert grow(fleet(8_000, forecast=sees(1_000))).needed == 3
+
+
 @pytest.mark.parametrize(
     ("forecast", "words"),
     [
@@ -192,7 +196,7 @@ def test_the_least_reputable_node_is_proposed_to_go_and_a_person_decides() -> No
         (replace(fleet(3_000), recent_demand=(3_000, 3_000, 9_000)), "no node beyond 55%"),
         (fleet(3_000, forecast=NoForecast("young")), "not given up on a guess (no forecast: young)"),
         (fleet(3_000, forecast=sees(3_000, error=2)), "not given up on a bad forecast"),
-        (fleet(3_000, regions=(RegionSize("dallas", 10, warming=1),)), "1 nodes are in flight or warming"),
+        (fleet(3_000, regions=(RegionSize("dallas", 10, warming=1),)), "nodes in flight or warming: 1"),
         (fleet(3_000, regions=(RegionSize("dallas", 10, wanted=1),)), "asks for another beside it"),
         (replace(fleet(3_000), grown_at=NOW - timedelta(days=59)), "the fleet grew on 2026-"),
         (replace(fleet(3_000), shrunk_at=NOW - timedelta(days=29)), "the fleet shrank on 2026-"),

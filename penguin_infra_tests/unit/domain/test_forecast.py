@@ -33,6 +33,11 @@ def test_a_week_and_a_trend_are_carried_six_weeks_forward(days: int, growth: flo
     assert values == pytest.approx([demand(days + step, growth=growth) for step in range(42)], rel=0.08)
 
 
+def test_a_straight_line_is_carried_on_exactly() -> None:
+    line: list[float | None] = [1_000.0 + 10 * day for day in range(35)]
+    assert made(line).values == pytest.approx([1_000 + 10 * (35 + step) for step in range(42)])
+
+
 def test_noise_hides_neither() -> None:
     values = made(history(60, noise=0.05)).values
     assert values == pytest.approx([demand(60 + step) for step in range(42)], rel=0.12)
@@ -96,6 +101,7 @@ def test_demand_never_falls_below_nothing() -> None:
         ([], "0 periods are 0 whole seasons of 7; it takes 3"),
         ([1.0] * 20, "20 periods are 2 whole seasons of 7; it takes 3"),
         ([1.0, None, None, None, None, 1.0, 1.0] * 4, "4 of 4 seasons were measured for half of their periods or less"),
+        ([-1.0, -1.0, -1.0, -1.0, 5.0, 5.0, 5.0] * 4, "4 of 4 seasons were measured for half of their periods or less"),
         ([0.0] * 28, "in 4 of 4 seasons most periods carry nothing"),
         ([None, None, None, None, 5.0, 5.0, 5.0] * 2 + [5.0] * 7, "2 of 3 seasons were measured for half"),
     ],
