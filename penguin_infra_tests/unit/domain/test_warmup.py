@@ -163,6 +163,14 @@ def test_a_pause_holds_and_the_return_from_it_begins_at_half() -> None:
     assert advance_warmup(step.state, again, PLAN, BEGUN + 2 * DAY).state == step.state
 
 
+def test_a_return_that_lies_ahead_of_the_clock_halves_once() -> None:
+    ahead = replace(evidence_of(DeliveryFacts(sent=1_000)), returned_at=BEGUN + 1.1 * DAY)
+    once = advance_warmup(at_daily(1_000), ahead, PLAN, BEGUN + DAY).state
+    assert (once.daily, once.since_at) == (500, BEGUN + 1.1 * DAY)
+    for days in (1.05, 1.1, 1.2):
+        assert advance_warmup(once, ahead, PLAN, BEGUN + days * DAY).state == once
+
+
 def test_a_pause_of_a_month_begins_at_the_first_stage() -> None:
     back = replace(evidence_of(DeliveryFacts(sent=1_000)), returned_at=BEGUN + 40 * DAY)
     step = advance_warmup(at_daily(1_000), back, PLAN, BEGUN + 40 * DAY)

@@ -79,6 +79,11 @@ def test_a_curve_that_ends_below_the_capacity_goes_on_by_a_quarter_a_day() -> No
     assert plan_warmup(CURVES["cautious"], 100_000).dailies[-4:] == (55_000, 68_750, 85_938, 100_000)
 
 
+def test_beyond_its_end_a_curve_rises_from_the_smallest_number_and_meets_the_capacity_once() -> None:
+    assert plan_warmup(WarmupCurve("own", (1,)), 6).dailies == (1, 2, 3, 4, 5, 6)
+    assert plan_warmup(WarmupCurve("own", (100,)), 125).dailies == (100, 125)
+
+
 def test_a_node_without_capacity_has_no_plan() -> None:
     with pytest.raises(InvalidCurve, match="full_daily is 0"):
         plan_warmup(CURVES["cautious"], 0)

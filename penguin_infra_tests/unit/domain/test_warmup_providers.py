@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from penguin_infra.domain.delivery import DeliveryFacts, total_of
 from penguin_infra.domain.warmup import WarmupDecision, WarmupStep, advance_warmup
-from penguin_infra.domain.warmup_curves import CURVES, plan_warmup
+from penguin_infra.domain.warmup_curves import CURVES, WarmupCurve, WarmupPlan, plan_warmup
 from penguin_infra.domain.warmup_state import (
     Measured,
     ProviderStage,
@@ -22,7 +22,7 @@ STATE = WarmupState(PLAN.curve, 1_000, BEGUN)
 HELD = replace(STATE, providers={"yahoo": ProviderStage(500, BEGUN)})
 
 
-def decide(state: WarmupState, now: datetime, **providers: DeliveryFacts) -> WarmupStep:
+def decide(state: WarmupState, now: datetime, *, plan: WarmupPlan = PLAN, **providers: DeliveryFacts) -> WarmupStep:
     by_provider = {name: Measured(measured_since(state, name), facts) for name, facts in providers.items()}
     evidence = WarmupEvidence(
         total=Measured(state.since_at, total_of(providers.values())),
@@ -30,7 +30,7 @@ def decide(state: WarmupState, now: datetime, **providers: DeliveryFacts) -> War
         delivered_last_day={name: facts.sent for name, facts in providers.items()},
         last_sent_at=now,
     )
-    return advance_warmup(state, evidence, PLAN, now)
+    return advance_warmup(state, evidence, plan, now)
 
 
 def test_a_provider_that_alone_complains_gets_half_and_the_others_go_on() -> None:
@@ -95,8 +95,7 @@ def test_trouble_everywhere_steps_the_node_back() -> None:
 
 def test_a_full_node_waits_for_its_held_provider_before_it_is_warmed_up() -> None:
     full = replace(HELD, daily=10_000)
-    facts = {"gmail": DeliveryFacts(sent=9_900), "yahoo": DeliveryFacts(sent=30)}
-    step = decide(full, BEGUN + DAY, **facts)
+    step = decide(full, BEGUN + DAY, gmail=DeliveryFacts(sent=9_900), yahoo=DeliveryFacts(sent=30))
     assert (step.decision, step.state) == (D.HOLD, full)
     assert step.reasons == ("It is at its full 10,000 messages a day, but yahoo is held back.",)
 
@@ -105,3 +104,22 @@ def test_at_the_first_stage_a_providers_trouble_is_the_nodes_for_nothing_is_lowe
     first = replace(STATE, daily=50)
     step = decide(first, BEGUN + 5 * DAY, gmail=DeliveryFacts(sent=200), yahoo=DeliveryFacts(sent=20, hard_bounces=9))
     assert (step.decision, step.state.daily, step.state.providers) == (D.STEP_BACK, 50, {})
+
+
+def test_a_small_node_whose_mail_nearly_all_goes_to_a_held_provider_has_shown_too_little() -> None:
+    plan = plan_warmup(WarmupCurve("own", (10, 20, 40)), 80)
+    held = WarmupState("own", 40, BEGUN, providers={"yahoo": ProviderStage(20, BEGUN)})
+    for gmail, decision in ((5, D.HOLD), (49, D.HOLD), (50, D.ADVANCE)):
+        yahoo = DeliveryFacts(sent=30, complaints=2)
+        step = decide(held, BEGUN + 3 * DAY, plan=plan, gmail=DeliveryFacts(sent=gmail), yahoo=yahoo)
+        assert step.decision is decision
+        if decision is D.HOLD:
+            few = f"{gmail} messages of this stage tell of providers that are not held back"
+            assert step.reasons == (f"{few}, fewer than 50.",)
+
+
+def test_a_providers_mail_from_before_its_last_step_holds_it_back_no_further() -> None:
+    held = replace(STATE, providers={"yahoo": ProviderStage(500, BEGUN + DAY)})
+    bad = DeliveryFacts(sent=400, complaints=9)
+    old = WarmupEvidence(Measured(BEGUN, bad), by_provider={"yahoo": Measured(BEGUN, bad)}, last_sent_at=BEGUN)
+    assert advance_warmup(held, old, PLAN, BEGUN + 3 * DAY).state == held
