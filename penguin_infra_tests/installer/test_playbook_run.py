@@ -124,7 +124,7 @@ def test_a_caller_that_is_killed_leaves_no_process_and_no_file(number: signal.Si
         assert list(Path(tempfile.gettempdir()).glob(f"penguin-{folder.name}-*"))
     finally:
         caller.send_signal(number)
-        caller.wait(10)
+        caller.wait(60)
     wait_until(lambda: not sleepers(marker) and not sleepers(str(folder)) and not folder.exists())
     wait_until(lambda: not list(Path(tempfile.gettempdir()).glob(f"penguin-{folder.name}-*")))
 
