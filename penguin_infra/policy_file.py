@@ -25,7 +25,7 @@ from penguin_infra.domain.actions import ActionKind, RetryLimits
 from penguin_infra.domain.delivery_limits import DeliveryLimits
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.heartbeat import SilenceLimits
-from penguin_infra.domain.list_budget import Allowance, BudgetLimits, ListTerms, allowance_of
+from penguin_infra.domain.list_budget import Allowance, BudgetLimits, allowance_of
 from penguin_infra.domain.listing_limits import ListingLimits
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.operations.node_work import ProvisionLimits
@@ -262,4 +262,4 @@ def _allowed(known: Blacklist) -> Allowance | None:
     """What a list's operator publishes, None where nothing is."""
     if known.budget_per_day is None and known.budget_per_30_days is None:
         return None
-    return allowance_of(ListTerms(known.zone, known.budget_per_day, known.budget_per_30_days), BudgetLimits())
+    return allowance_of(known.published_terms, BudgetLimits())

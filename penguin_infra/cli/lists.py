@@ -19,7 +19,6 @@ from penguin_infra.cli.output import AsJson, console, notes, person, print_json,
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
 from penguin_infra.domain.list_budget import BudgetLimits, allowance_of
 from penguin_infra.domain.list_pace import Spent
-from penguin_infra.operations.pace_lists import terms_of
 from penguin_infra.store import list_health, list_paces, listings
 from penguin_infra.store.list_paces import ListPace
 from penguin_infra.wiring import Wiring
@@ -109,7 +108,7 @@ def _row(one: Blacklist, chosen: set[str], *, has_choice: bool, limits: BudgetLi
     why_off = None
     if one.zone not in chosen:
         why_off = one.why_off or (NOT_CHOSEN if has_choice else REPLACED)
-    allowance = allowance_of(terms_of(one), limits)
+    allowance = allowance_of(one.published_terms, limits)
     return {
         "zone": one.zone,
         "name": one.name,

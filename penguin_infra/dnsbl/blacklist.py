@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, PositiveInt, SecretStr
 from pydantic.dataclasses import dataclass
 
+from penguin_infra.domain.list_budget import ListTerms
 from penguin_infra.domain.listing import (
     LIST_ANSWERS,
     NEVER_A_LISTING,
@@ -123,6 +124,11 @@ class Blacklist:
     def is_enabled_by_default(self) -> bool:
         """Whether a sweep asks it unless told otherwise."""
         return self.why_off is None
+
+    @property
+    def published_terms(self) -> ListTerms:
+        """What its operator publishes, as the budgets take it."""
+        return ListTerms(self.zone, self.budget_per_day, self.budget_per_30_days)
 
     @property
     def list_codes(self) -> ListCodes:

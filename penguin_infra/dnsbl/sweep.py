@@ -18,13 +18,10 @@ from penguin_infra.dnsbl.resolvers import Resolver, ResolverError
 from penguin_infra.dnsbl.route import Group, Route, routes_of
 from penguin_infra.dnsbl.sockets import exchange
 from penguin_infra.dnsbl.wire import Reply
-from penguin_infra.domain.list_health import Fault, ListFault, ListHealth, judge_health
+from penguin_infra.domain.list_health import Fault, HealthKey, ListFault, ListHealth, judge_health
 from penguin_infra.domain.listing import Answer, ListCodes, Observation, Verdict, classify
 
 _TELL_EVERY = 100
-
-# Zone, resolver as text, IP version.
-HealthKey = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)

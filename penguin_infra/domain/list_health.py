@@ -10,6 +10,9 @@ from enum import StrEnum
 # One good look may be a mirror that lags or a cache that remembers better days; two, a sweep apart, are the list.
 PASSES_TO_LIFT = 2
 
+# Zone, resolver, IP version: what one look at test points is about.
+HealthKey = tuple[str, str, int]
+
 
 class ListFault(StrEnum):
     """What is wrong with a list; each asks for another remedy."""
@@ -47,6 +50,11 @@ class ListHealth:
     checked_at: datetime
     fault: Fault | None = None
     passes: int = 0
+
+    @property
+    def key(self) -> HealthKey:
+        """What the look is about."""
+        return self.zone, self.resolver, self.ip_version
 
     @property
     def is_healthy(self) -> bool:

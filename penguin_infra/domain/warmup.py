@@ -26,9 +26,6 @@ class WarmupDecision(StrEnum):
     STUCK = "stuck"
 
 
-D = WarmupDecision
-
-
 @dataclass(frozen=True, slots=True)
 class WarmupStep:
     """The decision, the state to keep from now on, and why: a sentence each."""
@@ -40,7 +37,7 @@ class WarmupStep:
     @property
     def is_stuck(self) -> bool:
         """Whether a person is to be told, in the words of `reasons`."""
-        return self.decision is D.STUCK
+        return self.decision is WarmupDecision.STUCK
 
 
 def advance_warmup(
@@ -62,7 +59,7 @@ def advance_warmup(
     state = _fitted(state, plan)
     unjudged = _why_unjudged(state, evidence, now)
     if unjudged is not None:
-        return WarmupStep(D.HOLD, state, (unjudged,))
+        return WarmupStep(WarmupDecision.HOLD, state, (unjudged,))
     restart = _restart(state, evidence, plan, limits, now)
     if restart is not None:
         return restart
@@ -74,10 +71,10 @@ def advance_warmup(
         return _earned(review, plan, now)
     long_in_stage = now - state.since_at >= timedelta(days=limits.stuck_days)
     if not long_in_stage:
-        return WarmupStep(D.HOLD, review.state, review.reasons + lacks)
+        return WarmupStep(WarmupDecision.HOLD, review.state, review.reasons + lacks)
     days = (now - state.since_at).days
     stuck = f"It has been at {state.daily:,} messages a day, {_stage(plan, state.daily)}, for {days} days."
-    return WarmupStep(D.STUCK, review.state, (stuck, *review.reasons, *lacks))
+    return WarmupStep(WarmupDecision.STUCK, review.state, (stuck, *review.reasons, *lacks))
 
 
 def expected_full_at(
@@ -124,7 +121,7 @@ def _restart(
         why, daily = "It came back from a pause or from maintenance", plan.at_or_below(state.daily // 2)
     reason = f"{why}: from {state.daily:,} messages a day it begins again at {daily:,}, {_stage(plan, daily)}."
     begun_at = max(now, returned_at or now)
-    return WarmupStep(D.RESTART, move_to(state, daily, begun_at), (reason,))
+    return WarmupStep(WarmupDecision.RESTART, move_to(state, daily, begun_at), (reason,))
 
 
 def _step_back(review: ProviderReview, plan: WarmupPlan, limits: WarmupLimits, now: datetime) -> WarmupStep:
@@ -133,12 +130,12 @@ def _step_back(review: ProviderReview, plan: WarmupPlan, limits: WarmupLimits, n
     rest = timedelta(hours=limits.rest_hours)
     if state.stepped_back_at is not None and now - state.stepped_back_at < rest:
         waits = f"It stepped back less than {limits.rest_hours:g} h ago, and holds."
-        return WarmupStep(D.HOLD, state, (*reasons, waits))
+        return WarmupStep(WarmupDecision.HOLD, state, (*reasons, waits))
     # At the first stage it stays, and what it sends from now on is judged by itself.
     daily = plan.at_or_below(state.daily // 2)
     back = replace(move_to(state, daily, now), stepped_back_at=now, steps_back=state.steps_back + 1)
     step = f"From {state.daily:,} messages a day it steps back to {daily:,}, {_stage(plan, daily)}."
-    return WarmupStep(D.STEP_BACK, back, (*reasons, step))
+    return WarmupStep(WarmupDecision.STEP_BACK, back, (*reasons, step))
 
 
 def _lacks(review: ProviderReview, evidence: WarmupEvidence, limits: WarmupLimits, now: datetime) -> tuple[str, ...]:
@@ -164,13 +161,13 @@ def _earned(review: ProviderReview, plan: WarmupPlan, now: datetime) -> WarmupSt
     if state.daily < plan.full_daily:
         daily = plan.after(state.daily)
         step = f"{state.daily:,} messages a day were delivered: it goes on to {daily:,}, {_stage(plan, daily)}."
-        return WarmupStep(D.ADVANCE, move_to(state, daily, now), (step, good, *review.reasons))
+        return WarmupStep(WarmupDecision.ADVANCE, move_to(state, daily, now), (step, good, *review.reasons))
     held = ", ".join(sorted(state.provider_factors))
     if held:
         waits = f"It is at its full {plan.full_daily:,} messages a day, but {held} is held back."
-        return WarmupStep(D.HOLD, state, (waits, *review.reasons))
+        return WarmupStep(WarmupDecision.HOLD, state, (waits, *review.reasons))
     done = f"Its full {plan.full_daily:,} messages a day were delivered: it is warmed up."
-    return WarmupStep(D.FINISH, state, (done, good, *review.reasons))
+    return WarmupStep(WarmupDecision.FINISH, state, (done, good, *review.reasons))
 
 
 def _stage(plan: WarmupPlan, daily: int) -> str:

@@ -16,7 +16,6 @@ from penguin_infra.domain.list_budget import (
     URGENT_FACTOR,
     Allowance,
     BudgetLimits,
-    ListTerms,
     Turns,
     allowance_of,
     most_sent,
@@ -72,11 +71,6 @@ class ListPass:
         return most_sent(len(self.suspects) + len(self.routine), self.paced.turns.test_points)
 
 
-def terms_of(blacklist: Blacklist) -> ListTerms:
-    """A list's published terms, as the budgets take them."""
-    return ListTerms(blacklist.zone, blacklist.budget_per_day, blacklist.budget_per_30_days)
-
-
 def count_test_points(blacklist: Blacklist, resolver_count: int) -> int:
     """Questions that one look at a list's health takes, by IPv4 and through every resolver."""
     positive = sum(point.version == 4 for point in blacklist.test_points)
@@ -98,7 +92,7 @@ def pace_lists(
     urgent_count = listing_states.count_urgent(connection, now)
     paced = []
     for blacklist in lists:
-        allowance = allowance_of(terms_of(blacklist), limits)
+        allowance = allowance_of(blacklist.published_terms, limits)
         test_points = count_test_points(blacklist, resolver_count)
         fleet = {"address_count": address_count, "test_points": test_points}
         turns = plan_turns(allowance, **fleet, sweep_seconds=sweep_seconds, urgent_count=urgent_count)
@@ -179,7 +173,7 @@ def plan_screening(
     reserved = {
         one.zone: most[one.zone]
         for one in askable
-        if most[one.zone] <= list_pace.room(allowance_of(terms_of(one), limits), spent[one.zone])
+        if most[one.zone] <= list_pace.room(allowance_of(one.published_terms, limits), spent[one.zone])
     }
     list_paces.add_questions(connection, reserved, now)
     return reserved

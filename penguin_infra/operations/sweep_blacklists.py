@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from penguin_infra.dnsbl.asking import Asking
 from penguin_infra.dnsbl.blacklist import Blacklist
-from penguin_infra.dnsbl.sweep import HealthKey, Progress, SweepProgress, SweepResult
+from penguin_infra.dnsbl.sweep import Progress, SweepProgress, SweepResult
 from penguin_infra.domain.list_budget import BudgetLimits
-from penguin_infra.domain.list_health import ListHealth
+from penguin_infra.domain.list_health import HealthKey, ListHealth
 from penguin_infra.domain.list_pace import is_resting
 from penguin_infra.domain.listing_advance import CACHES_SECOND
 from penguin_infra.domain.listing_limits import ListingLimits
@@ -32,8 +32,6 @@ from penguin_infra.operations.pace_lists import (
 from penguin_infra.operations.record_looks import FetchReason, Finding, SweepReport, record_looks
 from penguin_infra.store import list_health, listings
 from penguin_infra.store.database import sweep_lock
-
-__all__ = ["AskLists", "BlacklistSweep", "SweepReport", "sweep_blacklists"]
 
 # Longest wait for a suspect's second look within the same sweep. Spamhaus answers live 60 s; a suspect that lives
 # longer waits for the next sweep, so that a sweep never holds its place in the queue for much over a minute.

@@ -9,12 +9,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, case, func, select, text
 
-from penguin_infra.domain.list_health import Fault, ListFault, ListHealth
+from penguin_infra.domain.list_health import Fault, HealthKey, ListFault, ListHealth
 from penguin_infra.store.blacklist_tables import blacklist_health, blacklist_health_changes, blacklist_paces
 from penguin_infra.store.tables import AnyRow
-
-# Zone, resolver, IP version: what one look at test points is about.
-HealthKey = tuple[str, str, int]
 
 h = blacklist_health.c
 c = blacklist_health_changes.c
@@ -65,7 +62,7 @@ def save_health(connection: Connection, seen: Iterable[ListHealth]) -> None:
             "passes": one.passes,
             "checked_at": one.checked_at.isoformat(),
         }
-        for one in {(one.zone, one.resolver, one.ip_version): one for one in seen}.values()
+        for one in {one.key: one for one in seen}.values()
     ]
     if rows:
         connection.execute(_SAVE, {"seen": json.dumps(rows)})
@@ -73,8 +70,7 @@ def save_health(connection: Connection, seen: Iterable[ListHealth]) -> None:
 
 def load_health(connection: Connection, zones: Collection[str]) -> dict[HealthKey, ListHealth]:
     """How these lists did when last looked at."""
-    rows = list_health(connection, zones)
-    return {(row.zone, row.resolver, row.ip_version): _health(row) for row in rows}
+    return {one.key: one for one in map(_health, list_health(connection, zones))}
 
 
 def list_health(connection: Connection, zones: Collection[str] | None = None) -> Sequence[AnyRow]:

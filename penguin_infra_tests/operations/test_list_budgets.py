@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from penguin_infra.dnsbl.asking import Asking
-from penguin_infra.dnsbl.sweep import HealthKey, Progress, SweepProgress, SweepResult
+from penguin_infra.dnsbl.sweep import Progress, SweepProgress, SweepResult
 from penguin_infra.domain.list_budget import BudgetLimits
-from penguin_infra.domain.list_health import ListFault, ListHealth
+from penguin_infra.domain.list_health import HealthKey, ListFault, ListHealth
 from penguin_infra.domain.listing import Verdict
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.domain.policies.pause_listed import plan_pauses

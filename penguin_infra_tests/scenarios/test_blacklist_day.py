@@ -17,13 +17,13 @@ from sqlalchemy import Engine, text
 from penguin_infra.dnsbl.asking import Asking
 from penguin_infra.dnsbl.blacklist import Blacklist
 from penguin_infra.dnsbl.catalogue import load_catalogue
-from penguin_infra.dnsbl.sweep import HealthKey, Progress, SweepResult, SweptObservation
+from penguin_infra.dnsbl.sweep import Progress, SweepResult, SweptObservation
 from penguin_infra.domain.list_budget import BudgetLimits, allowance_of
-from penguin_infra.domain.list_health import ListHealth
+from penguin_infra.domain.list_health import HealthKey, ListHealth
 from penguin_infra.domain.listing import Answer, classify
 from penguin_infra.domain.listing_advance import ListingChange
 from penguin_infra.domain.listing_limits import DEFAULT_LIMITS
-from penguin_infra.operations.pace_lists import count_test_points, terms_of
+from penguin_infra.operations.pace_lists import count_test_points
 from penguin_infra.operations.record_looks import SweepReport
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep, sweep_blacklists
 from penguin_infra.store import list_paces
@@ -102,7 +102,7 @@ class Day:
 
     def budget(self, zone: str) -> int:
         (blacklist,) = (one for one in self.lists if one.zone == zone)
-        return allowance_of(terms_of(blacklist), self.limits).per_day
+        return allowance_of(blacklist.published_terms, self.limits).per_day
 
     def most_in_24_hours(self, zone: str) -> int:
         """The questions of the fullest 24 hours."""
