@@ -22,7 +22,8 @@ from penguin_infra.hostwind.provider import NodeProvider
 from penguin_infra.installer.installer import Installer
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep
-from penguin_infra.policy_file import Policy, read_policy
+from penguin_infra.policy import Policy
+from penguin_infra.policy_file import read_policy
 from penguin_infra.settings import Settings
 from penguin_infra.store.database import DatabaseError, make_engine, parse_url
 

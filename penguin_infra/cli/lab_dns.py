@@ -20,7 +20,8 @@ from penguin_infra.lab.dns_changes import HOST, LabListing, add_listing, read_zo
 from penguin_infra.lab.dns_server import serve_dns
 from penguin_infra.lab.dns_zone import FORWARD_ZONE, REVERSE_ZONE, LabDnsError
 from penguin_infra.lab.dns_zones import TEST_POINTS, Fault
-from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
+from penguin_infra.policy import Policy
+from penguin_infra.policy_file import PolicyFileError, read_policy
 from penguin_infra.settings import Settings, SettingsError, settings
 
 app = typer.Typer(help="Make things happen in the lab's blacklists.", no_args_is_help=True)

@@ -27,6 +27,8 @@ class ActionKind(StrEnum):
     RECOVER = "recover"
     MAINTENANCE = "maintenance"
     REINSTALL = "reinstall"
+    RESIZE = "resize"
+    ADVANCE_WARMUP = "advance_warmup"
     DECOMMISSION = "decommission"
 
 
@@ -50,8 +52,11 @@ UNDER_WAY = frozenset({ActionStatus.PLANNED, ActionStatus.RUNNING})
 # A person takes a node out of service for good reason, and gives it time to deliver what it has.
 LEAVING_KINDS = frozenset({ActionKind.MAINTENANCE, ActionKind.DECOMMISSION})
 
+# Kinds that drain the node first: out of the rotation while it delivers what it has.
+DRAINING_KINDS = LEAVING_KINDS | {ActionKind.RESIZE}
+
 # Kinds that take sending capacity away: the disruption budget counts these.
-DISRUPTIVE_KINDS = frozenset({ActionKind.PAUSE, *LEAVING_KINDS})
+DISRUPTIVE_KINDS = frozenset({ActionKind.PAUSE, *DRAINING_KINDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class PlannedAction:
     """One thing to do to one node, why, and on what evidence.
 
     `requested_by` is `policy:<name>`, `person:<name>` or `api:<key>`; `urgency` orders actions when a budget cannot
-    take all (lower goes first).
+    take all (lower goes first). `needs_approval`: it waits for a person, whatever the mode of its kind.
     """
 
     node_id: UUID
@@ -68,6 +73,7 @@ class PlannedAction:
     requested_by: str
     evidence: Mapping[str, object] = field(default_factory=dict)
     urgency: int = 0
+    needs_approval: bool = False
 
     @property
     def is_by_person(self) -> bool:

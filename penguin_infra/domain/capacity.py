@@ -4,8 +4,8 @@ A node sends what its plan delivers or what its warm-up allows, whichever is les
 rules; what is done about a share that is too high, in the policies.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
@@ -28,6 +28,44 @@ class LadderPlan:
     def messages_per_day(self) -> int:
         """What it delivers when it never rests."""
         return self.messages_per_hour * HOURS_A_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOffer:
+    """A plan as the provider sells it."""
+
+    name: str
+    cpu: int
+    memory_mb: int
+    monthly_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputLimits:
+    """What a plan delivers in an hour: by its CPUs, unless `messages_per_hour` names the plan.
+
+    No provider publishes such a number, and mails differ: 2,500 an hour and CPU are a day of 60,000, which is where the
+    cautious curve of warm-up ends. Measure your own nodes, and set it.
+    """
+
+    messages_per_hour_per_cpu: int = 2_500
+    messages_per_hour: Mapping[str, int] = field(default_factory=dict)
+
+    def ladder(self, offers: Iterable[PlanOffer]) -> tuple[LadderPlan, ...]:
+        """The plans on offer from small to large: by what they deliver, then by memory and price."""
+        plans = [
+            LadderPlan(
+                offer.name,
+                offer.cpu,
+                offer.memory_mb,
+                self.messages_per_hour.get(offer.name, offer.cpu * self.messages_per_hour_per_cpu),
+                offer.monthly_usd,
+            )
+            for offer in offers
+        ]
+        return tuple(
+            sorted(plans, key=lambda plan: (plan.messages_per_hour, plan.memory_mb, plan.monthly_usd, plan.name))
+        )
 
 
 @dataclass(frozen=True, slots=True)

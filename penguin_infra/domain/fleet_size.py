@@ -95,6 +95,7 @@ class GrowthLimits:
     followed by the next (hysteresis). Five requests a day can still be looked at by a person. Half of the fleet may be
     young, and two nodes where that is less: addresses that warm up together under the same domains draw the eye of the
     mailbox providers. No node is bought for a forecast that errs half as much again as last week repeated would.
+    New nodes are of the specification's own `plan`; without `regions` they come where nodes are already.
     """
 
     trigger_share: float = 0.80
@@ -106,6 +107,8 @@ class GrowthLimits:
     most_nodes: int = 500
     most_monthly_usd: Decimal | None = None
     worst_scaled_error: float = 1.5
+    plan: str = "ssd-1"
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.target_share < self.trigger_share <= 1:

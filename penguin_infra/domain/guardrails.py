@@ -11,15 +11,18 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from penguin_infra.domain.actions import DISRUPTIVE_KINDS, LEAVING_KINDS, ActionKind, PlannedAction
+from penguin_infra.domain.actions import DISRUPTIVE_KINDS, DRAINING_KINDS, ActionKind, PlannedAction
 
 NodeAndKind = tuple[UUID, ActionKind]
 
 # Two of these on one node would work on the same host and in the same steps.
-_EXCLUSIVE_KINDS = LEAVING_KINDS | {ActionKind.REINSTALL}
+_EXCLUSIVE_KINDS = DRAINING_KINDS | {ActionKind.REINSTALL}
 
 # What is under way with these is out of the rotation, or soon will be.
 _TAKING_KINDS = DISRUPTIVE_KINDS | {ActionKind.REINSTALL}
+
+# Kinds that the capacity floor may hold up.
+FLOOR_KINDS = DRAINING_KINDS | {ActionKind.PAUSE}
 
 
 class Rule(StrEnum):
@@ -49,12 +52,15 @@ class GuardrailLimits:
     A tenth of the nodes an hour is Karpenter's default disruption budget; like there, it never rounds to zero, else a
     small fleet could not act at all. Ten minutes after a failure is cluster-autoscaler's cool-down after an added node.
     Half of the nodes in service must go on sending, whoever asks: a fleet that runs on less has no room for the next
-    listing. What a person rejected is not proposed again on the same day. What cannot be undone waits for a person.
+    listing. What is left must carry seven tenths of the present demand: the rest of a day's mail is then delivered
+    within half a day more, which few notice; below that queues only grow. What a person rejected is not proposed again
+    on the same day. What cannot be undone waits for a person.
     """
 
     disruption_share_per_hour: float = 0.10
     cool_down_minutes: int = 10
     smallest_rotation_share: float = 0.5
+    smallest_demand_share: float = 0.7
     rejection_rest_hours: float = 24
     approve: frozenset[ActionKind] = frozenset({ActionKind.DECOMMISSION})
     observe: frozenset[ActionKind] = frozenset()
@@ -90,7 +96,8 @@ class LedgerFacts:
 
     `fleet_size` counts nodes in service, paused or in maintenance; `rotation` holds those that may send now.
     `disruptions_last_hour` counts disruptive actions that were decided then, whoever asked. `open_actions` holds what
-    is proposed too, `under_way` does not.
+    is proposed too, `under_way` does not. `capacity`: what nodes can send in a day, and `present_demand` what a day
+    asks of all of them; empty and None where nobody measured it lately, and then no sum is made of it.
     """
 
     fleet_size: int
@@ -101,6 +108,8 @@ class LedgerFacts:
     under_way: frozenset[NodeAndKind] = frozenset()
     rejected: Mapping[NodeAndKind, Rejection] = field(default_factory=dict)
     rotation: frozenset[UUID] = frozenset()
+    capacity: Mapping[UUID, int] = field(default_factory=dict)
+    present_demand: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,7 @@ def judge(actions: Iterable[PlannedAction], facts: LedgerFacts, limits: Guardrai
     proposed: list[PlannedAction] = []
     refused: list[Refusal] = []
     for action in sorted(actions, key=lambda candidate: candidate.urgency):
-        is_proposal = limits.mode_of(action.kind) is Mode.APPROVE
+        is_proposal = action.needs_approval or limits.mode_of(action.kind) is Mode.APPROVE
         if refusal := _refuse(action, facts, limits, now):
             refused.append(refusal)
         else:
@@ -151,20 +160,35 @@ def conflict_with_open(node_id: UUID, kind: ActionKind, facts: LedgerFacts) -> s
 
 
 def floor_breach(node_id: UUID, kind: ActionKind, facts: LedgerFacts, limits: GuardrailLimits) -> str | None:
-    """The sum by which too few nodes would be left to send; None where enough are.
+    """The sum by which too little would be left to send: too few nodes, or too little capacity; None where enough is.
 
-    A node that is not in the rotation takes nothing away. A pause is never held up: a listed node must not send.
+    A node that is not in the rotation takes nothing away: a critical or high listing has dropped it already, and so is
+    never held up. Other pauses count by capacity alone.
     """
-    if kind not in LEAVING_KINDS or node_id not in facts.rotation:
+    if kind not in FLOOR_KINDS or node_id not in facts.rotation:
         return None
     leaving = {of for of, other in facts.under_way if other in _TAKING_KINDS} - {node_id}
-    sending = len(facts.rotation - leaving)
+    sending = facts.rotation - leaving
     least = limits.smallest_rotation(facts.fleet_size)
-    if sending - 1 >= least:
+    if kind in DRAINING_KINDS and len(sending) - 1 < least:
+        return (
+            f"{len(sending)} - 1 < {least} nodes in the rotation "
+            f"({limits.smallest_rotation_share * 100:g}% of {facts.fleet_size} in service, rounded up)"
+        )
+    return _demand_breach(node_id, sending, facts, limits)
+
+
+def _demand_breach(node_id: UUID, sending: frozenset[UUID], facts: LedgerFacts, limits: GuardrailLimits) -> str | None:
+    if facts.present_demand is None or not facts.capacity.get(node_id):
+        return None
+    capacity = sum(facts.capacity.get(each, 0) for each in sending)
+    least = limits.smallest_demand_share * facts.present_demand
+    left = capacity - facts.capacity[node_id]
+    if left >= least:
         return None
     return (
-        f"{sending} - 1 < {least} nodes in the rotation "
-        f"({limits.smallest_rotation_share * 100:g}% of {facts.fleet_size} in service, rounded up)"
+        f"{capacity:,} - {facts.capacity[node_id]:,} = {left:,} < {least:,.0f} messages a day "
+        f"({limits.smallest_demand_share * 100:g}% of the present demand of {facts.present_demand:,.0f})"
     )
 
 
@@ -187,11 +211,16 @@ def _refuse(action: PlannedAction, facts: LedgerFacts, limits: GuardrailLimits, 
         return Refusal(action, Rule.ONE_OPEN_ACTION, conflict)
     if not action.is_by_person and (refusal := _hold_back(action, facts, limits, now)):
         return refusal
-    if not action.is_forced and (breach := floor_breach(action.node_id, action.kind, facts, limits)):
+    if not _passes_floor(action) and (breach := floor_breach(action.node_id, action.kind, facts, limits)):
         return Refusal(action, Rule.CAPACITY_FLOOR, breach)
     if not action.is_by_person and limits.mode_of(action.kind) is Mode.OBSERVE:
         return Refusal(action, Rule.OBSERVE_ONLY, f"{action.kind} is only observed: it would have been done now")
     return None
+
+
+def _passes_floor(action: PlannedAction) -> bool:
+    """A person's pause is an emergency brake, and passes as well."""
+    return action.is_forced or (action.is_by_person and action.kind is ActionKind.PAUSE)
 
 
 def _hold_back(action: PlannedAction, facts: LedgerFacts, limits: GuardrailLimits, now: datetime) -> Refusal | None:
@@ -201,7 +230,8 @@ def _hold_back(action: PlannedAction, facts: LedgerFacts, limits: GuardrailLimit
         return Refusal(action, Rule.KILL_SWITCH, f"the fleet is frozen by {facts.frozen_by}; thaw it to go on")
     if resting := _rests(action.kind, facts.failed_at.get(key), facts.rejected.get(key), limits, now):
         return Refusal(action, Rule.COOL_DOWN, resting)
-    if action.kind in DISRUPTIVE_KINDS and limits.mode_of(action.kind) is not Mode.APPROVE:
+    is_proposal = action.needs_approval or limits.mode_of(action.kind) is Mode.APPROVE
+    if action.kind in DISRUPTIVE_KINDS and not is_proposal:
         allowance = limits.disruptions_per_hour(facts.fleet_size)
         if facts.disruptions_last_hour + 1 > allowance:
             return Refusal(

@@ -18,6 +18,8 @@ class NodeEvent(StrEnum):
     ADMITTED = "admitted"
     PROVISIONING_FAILED = "provisioning_failed"
     WARMED_UP = "warmed_up"
+    # A reputation is forgotten: whoever was silent for long, or was held for cause, earns it again.
+    WENT_COLD = "went_cold"
     PAUSED = "paused"
     MAINTENANCE_BEGUN = "maintenance_begun"
     # A paused node takes up the status it had left, which its transitions record. A maintained one was not itself for a
@@ -39,6 +41,7 @@ TRANSITIONS: Mapping[tuple[NodeStatus, NodeEvent], NodeStatus] = MappingProxyTyp
         (S.WARMING, E.PAUSED): S.PAUSED,
         (S.WARMING, E.MAINTENANCE_BEGUN): S.MAINTENANCE,
         (S.WARMING, E.DECOMMISSIONED): S.DECOMMISSIONED,
+        (S.ACTIVE, E.WENT_COLD): S.WARMING,
         (S.ACTIVE, E.PAUSED): S.PAUSED,
         (S.ACTIVE, E.MAINTENANCE_BEGUN): S.MAINTENANCE,
         (S.ACTIVE, E.DECOMMISSIONED): S.DECOMMISSIONED,

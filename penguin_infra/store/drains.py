@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, exists, select, true, update
 
-from penguin_infra.domain.actions import LEAVING_KINDS, UNDER_WAY
+from penguin_infra.domain.actions import DRAINING_KINDS, UNDER_WAY
 from penguin_infra.domain.drain import DrainView, Queue
 from penguin_infra.domain.heartbeat import SILENT_AFTER_SECONDS, is_observer_alive
 from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
@@ -58,7 +58,7 @@ def end_abandoned_drains(connection: Connection) -> list[str]:
 
     An action that failed for good closes itself in one transaction wherever its run died, and knows of no drain.
     """
-    is_leaving = exists().where(a.node_id == n.id, a.kind.in_(LEAVING_KINDS), a.status.in_(UNDER_WAY))
+    is_leaving = exists().where(a.node_id == n.id, a.kind.in_(DRAINING_KINDS), a.status.in_(UNDER_WAY))
     ended = connection.scalars(
         update(sending_nodes)
         .where(n.drain_until.is_not(None), ~is_leaving)

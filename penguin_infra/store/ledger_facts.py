@@ -13,14 +13,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from penguin_infra.domain.actions import (
     DISRUPTIVE_KINDS,
-    LEAVING_KINDS,
     OPEN_STATUSES,
     UNDER_WAY,
     ActionKind,
     ActionStatus,
 )
-from penguin_infra.domain.guardrails import GuardrailLimits, LedgerFacts, NodeAndKind, Rejection
+from penguin_infra.domain.guardrails import FLOOR_KINDS, GuardrailLimits, LedgerFacts, NodeAndKind, Rejection
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.store.demand import fresh_capacity, present_demand
 from penguin_infra.store.switches import frozen_by
 from penguin_infra.store.tables import node_actions, sending_nodes, sending_rotation
 
@@ -46,8 +46,10 @@ def read_ledger_facts(
 ) -> LedgerFacts:
     """Read them in the planning transaction, which the caller holds alone (`plan_lock`).
 
-    `kinds`: what is to be judged. Only who leaves needs the rotation, which takes its time in a large fleet.
+    `kinds`: what is to be judged. Only who leaves needs the rotation and its capacity, which take their time in a large
+    fleet.
     """
+    needs_floor = not FLOOR_KINDS.isdisjoint(kinds)
     fleet_size = connection.scalar(
         select(func.count()).select_from(sending_nodes).where(sending_nodes.c.status.in_(_IN_SERVICE))
     )
@@ -71,7 +73,9 @@ def read_ledger_facts(
         failed_at={_key(row): row.at for row in failed_rows},
         rejected=_rejected(connection, now - timedelta(hours=limits.rejection_rest_hours)),
         frozen_by=frozen_by(connection),
-        rotation=frozenset() if LEAVING_KINDS.isdisjoint(kinds) else _rotation(connection),
+        rotation=_rotation(connection) if needs_floor else frozenset(),
+        capacity=fresh_capacity(connection, now) if needs_floor else {},
+        present_demand=present_demand(connection, now) if needs_floor else None,
     )
 
 

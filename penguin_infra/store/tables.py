@@ -186,4 +186,7 @@ sending_rotation = Table(
     Column("region", String(50)),
     Column("plan", String(50)),
     Column("status", String(50)),
+    # Messages that this hour and this day (UTC) may still see; NULL: no limit but the plan's.
+    Column("hour_left", BigInteger),
+    Column("day_left", BigInteger),
 )

@@ -76,8 +76,8 @@ WITH beat AS MATERIALIZED (
         queue_active integer, queue_deferred integer, queue_held integer, queue_oldest_seconds integer, details jsonb
     )) WITH ORDINALITY
 ), history AS (
-    INSERT INTO fleet.heartbeats (node_id, received_at, mta_state, {_PROBES})
-    SELECT node_id, now(), mta_state, {_ROUNDED_PROBES} FROM beat
+    INSERT INTO fleet.heartbeats (node_id, received_at, mta_state, transport, {_PROBES})
+    SELECT node_id, now(), mta_state, transport, {_ROUNDED_PROBES} FROM beat
 ), finished AS (
     DELETE FROM fleet.node_directives AS directive USING beat
     WHERE directive.node_id = beat.node_id AND directive.restart_id = beat.restart_done_id
@@ -96,7 +96,8 @@ SELECT now()
 """  # noqa: S608 - made of constants
 
 # What was counted before is not in `fresh`, and its counts are not added. Two gateways that write the same batch: the
-# second waits for the first one's commit, and then finds it there.
+# second waits for the first one's commit, and then finds it there. Hours are written with their buckets: they are
+# always the sums of these.
 _WRITE_BATCHES = """
 WITH batch AS MATERIALIZED (
     SELECT DISTINCT ON (node_id, stream, sequence) *
@@ -109,15 +110,33 @@ WITH batch AS MATERIALIZED (
     ORDER BY node_id, stream, sequence
     ON CONFLICT DO NOTHING
     RETURNING node_id, stream, sequence
+), added AS MATERIALIZED (
+    SELECT batch.node_id, one.bucket_at, one.mailbox_provider, one.result, sum(one.messages)::bigint AS messages
+    FROM fresh JOIN batch USING (node_id, stream, sequence)
+    CROSS JOIN LATERAL json_to_recordset(batch.counts) AS one (
+        bucket_at timestamptz, mailbox_provider text, result text, messages bigint)
+    GROUP BY 1, 2, 3, 4
 ), counted AS (
     INSERT INTO fleet.delivery_counts AS known (node_id, bucket_at, mailbox_provider, result, messages)
-    SELECT batch.node_id, added.bucket_at, added.mailbox_provider, added.result, sum(added.messages)
-    FROM fresh JOIN batch USING (node_id, stream, sequence)
-    CROSS JOIN LATERAL json_to_recordset(batch.counts) AS added (
-        bucket_at timestamptz, mailbox_provider text, result text, messages bigint)
-    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    SELECT node_id, bucket_at, mailbox_provider, result, messages FROM added ORDER BY 1, 2, 3, 4
     ON CONFLICT (node_id, bucket_at, mailbox_provider, result)
     DO UPDATE SET messages = known.messages + excluded.messages
+), summed AS (
+    INSERT INTO fleet.delivery_hours AS known (node_id, hour_at, mailbox_provider,
+        sent, hard_bounces, soft_bounces, policy_rejections, expired, deferrals)
+    SELECT node_id, date_trunc('hour', bucket_at, 'UTC'), mailbox_provider,
+        coalesce(sum(messages) FILTER (WHERE result = 'sent'), 0),
+        coalesce(sum(messages) FILTER (WHERE result = 'hard_bounce'), 0),
+        coalesce(sum(messages) FILTER (WHERE result = 'soft_bounce'), 0),
+        coalesce(sum(messages) FILTER (WHERE result = 'policy_rejection'), 0),
+        coalesce(sum(messages) FILTER (WHERE result = 'expired'), 0),
+        coalesce(sum(messages) FILTER (WHERE result = 'deferred'), 0)
+    FROM added GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (node_id, hour_at, mailbox_provider) DO UPDATE SET
+        sent = known.sent + excluded.sent, hard_bounces = known.hard_bounces + excluded.hard_bounces,
+        soft_bounces = known.soft_bounces + excluded.soft_bounces,
+        policy_rejections = known.policy_rejections + excluded.policy_rejections,
+        expired = known.expired + excluded.expired, deferrals = known.deferrals + excluded.deferrals
 )
 SELECT node_id, stream, sequence FROM fresh
 """

@@ -98,6 +98,7 @@ heartbeats = Table(
     at_column("received_at", nullable=False),
     Column("mta_state", String(10), nullable=False),
     *_probe_columns(),
+    Column("transport", String(10)),
 )
 
 delivery_batches = Table(

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from penguin_infra.store import blacklist_tables, installation_tables, schema, telemetry_tables  # noqa: F401 - the whole metadata
+from penguin_infra.store import blacklist_tables, capacity_tables, installation_tables, schema, telemetry_tables  # noqa: F401 - the whole metadata
 from penguin_infra.store.database import DatabaseError
 from penguin_infra.store.tables import SCHEMA, metadata
 

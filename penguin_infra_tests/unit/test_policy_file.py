@@ -12,7 +12,8 @@ from penguin_infra.domain.guardrails import GuardrailLimits, Mode
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.list_budget import BudgetLimits
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
-from penguin_infra.policy_file import Policy, PolicyFileError, read_policy
+from penguin_infra.policy import Policy
+from penguin_infra.policy_file import PolicyFileError, read_policy
 
 
 @pytest.fixture

@@ -48,12 +48,15 @@ class ResizeLimits:
     """How full the new plan may be, and how long a node rests after a resize.
 
     65 % is what the fleet grows to as well: room for a third more before the next step. After a resize a whole day's
-    traffic must be seen before it is judged again.
+    traffic must be seen before it is judged again. A queue that is deep by the node's own fault is not empty in half an
+    hour either: it is drained for ten minutes, and what is left waits through the reboot on the node's disk.
     """
 
     queue: QueueLimits = field(default_factory=QueueLimits)
     target_share: float = 0.65
     cool_down_hours: float = 24
+    drain_minutes: float = 10
+    ready_timeout_minutes: float = 30
 
 
 @dataclass(frozen=True, slots=True)

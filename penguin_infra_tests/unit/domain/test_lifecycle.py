@@ -26,7 +26,12 @@ WAYS = {
         "maintenance_begun": "maintenance",
         "decommissioned": "decommissioned",
     },
-    NodeStatus.ACTIVE: {"paused": "paused", "maintenance_begun": "maintenance", "decommissioned": "decommissioned"},
+    NodeStatus.ACTIVE: {
+        "went_cold": "warming",
+        "paused": "paused",
+        "maintenance_begun": "maintenance",
+        "decommissioned": "decommissioned",
+    },
     NodeStatus.PAUSED: {
         "returned_to_warming": "warming",
         "returned_to_active": "active",
