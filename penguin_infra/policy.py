@@ -32,6 +32,7 @@ from penguin_infra.domain.policies.shrink_fleet import ShrinkLimits
 from penguin_infra.domain.queue_pressure import QueueLimits
 from penguin_infra.domain.warmup_curves import CURVES, DEFAULT_CURVE, InvalidCurve, WarmupCurve, find_curve
 from penguin_infra.domain.warmup_quality import RateBounds, WarmupLimits
+from penguin_infra.operations.begin_warmups import WarmupRules
 from penguin_infra.operations.node_work import ProvisionLimits
 
 
@@ -53,6 +54,11 @@ class Policy:
     growth: GrowthLimits = field(default_factory=GrowthLimits)
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
     blacklist_zones: tuple[str, ...] | None = None
+
+    @property
+    def warmups(self) -> WarmupRules:
+        """All that warm-ups are judged by."""
+        return WarmupRules(self.curve, self.warmup, self.throughput)
 
 
 _DEFAULTS = Policy()

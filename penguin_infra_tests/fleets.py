@@ -11,7 +11,11 @@ from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.store import actions, listings, node_places, nodes
+from penguin_infra.domain.warmup_state import WarmupState
+from penguin_infra.store import actions, listings, node_places, nodes, warmups
+
+# More than any test sends: warm-up holds up only those tests that are about it.
+AMPLE_DAILY = 1_000_000
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -31,7 +35,7 @@ def address(number: int) -> IPv4Address:
 
 
 def add_node(engine: Engine, number: int = 1, status: NodeStatus = NodeStatus.WARMING) -> UUID:
-    """A node that came to its status by the lifecycle's own way."""
+    """A node that came to its status by the lifecycle's own way; a warming one may send as much as it likes."""
     with engine.begin() as connection:
         node_id = nodes.insert_request(
             connection,
@@ -48,6 +52,8 @@ def add_node(engine: Engine, number: int = 1, status: NodeStatus = NodeStatus.WA
             nodes.apply_event(
                 connection, node_id, event, reason="test", requested_by="person:test", now=NOW - timedelta(days=1)
             )
+        if status is NodeStatus.WARMING:
+            warmups.save_state(connection, node_id, WarmupState("cautious", AMPLE_DAILY, NOW), NOW)
         return node_id
 
 

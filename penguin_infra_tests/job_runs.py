@@ -1,6 +1,7 @@
 """The jobs on one node as plain calls, in the order of their ops: for tests that need no Dagster around them."""
 
 from penguin_infra.operations import leave_node, provision_node, reinstall_node
+from penguin_infra.operations.begin_warmups import WarmupRules
 from penguin_infra.operations.install_node import install_node
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.provision_parts import ProvisionParts
@@ -17,7 +18,7 @@ def provision(work: NodeWork, parts: ProvisionParts) -> None:
     publish_dns(work, parts)
     install_node(work, parts)
     verify_delivery(work, parts)
-    provision_node.admit_node(work)
+    provision_node.admit_node(work, WarmupRules())
 
 
 def release(work: NodeWork, parts: ProvisionParts) -> None:

@@ -34,6 +34,10 @@ class WarmupStep:
     state: WarmupState
     reasons: tuple[str, ...]
 
+    def changes(self, state: WarmupState) -> bool:
+        """Whether there is something new to keep, or a warm-up to end; a curve's new name alone is neither."""
+        return self.decision is WarmupDecision.FINISH or replace(self.state, curve=state.curve) != state
+
     @property
     def is_stuck(self) -> bool:
         """Whether a person is to be told, in the words of `reasons`."""
@@ -75,6 +79,32 @@ def advance_warmup(
     days = (now - state.since_at).days
     stuck = f"It has been at {state.daily:,} messages a day, {_stage(plan, state.daily)}, for {days} days."
     return WarmupStep(WarmupDecision.STUCK, review.state, (stuck, *review.reasons, *lacks))
+
+
+def find_cold(
+    state: WarmupState,
+    evidence: WarmupEvidence,
+    plan: WarmupPlan,
+    now: datetime,
+    *,
+    limits: WarmupLimits = DEFAULT_WARMUP_LIMITS,
+) -> WarmupStep | None:
+    """How a node that was warmed up begins again: after a pause at half, after a long silence at the first stage.
+
+    Its rates are judged elsewhere: they alert and pause. None: it is as warm as it was.
+    """
+    state = _fitted(state, plan)
+    if _why_unjudged(state, evidence, now) is not None:
+        return None
+    return _restart(state, evidence, plan, limits, now)
+
+
+def planned_daily(
+    plan: WarmupPlan, begun_at: datetime, now: datetime, *, limits: WarmupLimits = DEFAULT_WARMUP_LIMITS
+) -> int:
+    """What the plan would allow by now, had every stage since its beginning taken the least time."""
+    passed = int(max(now - begun_at, timedelta()) / timedelta(hours=limits.minimum_stage_hours))
+    return plan.dailies[min(passed, len(plan.dailies) - 1)]
 
 
 def expected_full_at(

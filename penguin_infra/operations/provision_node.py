@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import Node
 from penguin_infra.hostwind.provider import InstanceStatus
+from penguin_infra.operations.begin_warmups import WarmupRules, begin_warmup_of
 from penguin_infra.operations.instances import ask_for_instance, await_running, read_instance
 from penguin_infra.operations.node_steps import Done, StepError, do_step, in_seconds, wait
 from penguin_infra.operations.node_work import NodeWork
@@ -62,8 +63,8 @@ def await_address(work: NodeWork) -> None:
     do_step(work, AWAIT_ADDRESS, act)
 
 
-def admit_node(work: NodeWork) -> None:
-    """See the agent's first heartbeat and the instance as recorded, then admit the node and close the action."""
+def admit_node(work: NodeWork, rules: WarmupRules) -> None:
+    """See the agent's heartbeat and the instance as recorded, then admit the node to its first stage of warm-up."""
 
     def act(node: Node, _since: datetime) -> Done:
         _await_heartbeat(work, node)
@@ -85,6 +86,7 @@ def admit_node(work: NodeWork) -> None:
                 action_id=work.action.action_id,
                 run_id=work.action.run_id,
             )
+            begin_warmup_of(connection, node.node_id, node.plan, rules=rules, now=work.clock.now())
             outcome = f"{node.label} is warming at {instance.ip_address}"
             ledger.finish(connection, work.action.action_id, outcome=outcome, now=work.clock.now())
 

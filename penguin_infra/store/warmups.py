@@ -5,13 +5,15 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from penguin_infra.domain.node import SENDING_STATUSES
 from penguin_infra.domain.warmup_state import ProviderStage, WarmupState
 from penguin_infra.store.capacity_tables import node_warmups
-from penguin_infra.store.tables import AnyRow
+from penguin_infra.store.tables import AnyRow, sending_nodes
 
+n = sending_nodes.c
 w = node_warmups.c
 
 
@@ -20,7 +22,7 @@ def read_states(connection: Connection, node_ids: Collection[UUID] | None = None
     query = select(node_warmups)
     if node_ids is not None:
         query = query.where(w.node_id.in_(node_ids))
-    return {row.node_id: _state(row) for row in connection.execute(query)}
+    return {row.node_id: state_of(row) for row in connection.execute(query)}
 
 
 def save_state(
@@ -47,7 +49,21 @@ def save_state(
     )
 
 
-def _state(row: AnyRow) -> WarmupState:
+def stateless_nodes(connection: Connection) -> list[AnyRow]:
+    """Nodes in service whose warm-up nobody began: `node_id`, `plan` and `status`."""
+    query = select(n.id.label("node_id"), n.plan, n.status).where(
+        n.status.in_(SENDING_STATUSES), ~exists().where(w.node_id == n.id)
+    )
+    return list(connection.execute(query))
+
+
+def lock_node(connection: Connection, node_id: UUID) -> None:
+    """Hold a node's status to this transaction: who pauses it meanwhile waits."""
+    connection.execute(select(n.id).where(n.id == node_id).with_for_update(key_share=True))
+
+
+def state_of(row: AnyRow) -> WarmupState:
+    """A node's state from the columns of `node_warmups`."""
     return WarmupState(
         curve=row.curve,
         daily=row.daily,

@@ -71,7 +71,7 @@ def verify_delivery(
 def admit_node(context: OpExecutionContext, fleet: ResourceParam[Wiring], node_run: ResourceParam[NodeRun]) -> None:
     """Hear the node's agent, and admit the node to warm-up."""
     with node_run.working(context, fleet) as work:
-        provision_node.admit_node(work)
+        provision_node.admit_node(work, fleet.policy.warmups)
 
 
 @dg.job(

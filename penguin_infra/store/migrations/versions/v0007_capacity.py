@@ -58,11 +58,13 @@ CREATE TABLE fleet.warmup_progress (
     stage smallint NOT NULL,
     stages smallint NOT NULL,
     daily bigint NOT NULL,
+    next_daily bigint NOT NULL,
     planned_daily bigint NOT NULL,
     full_daily bigint NOT NULL,
     delivered_last_day bigint NOT NULL,
     decision varchar(20) NOT NULL CONSTRAINT warmup_progress_decision_is_known CHECK (
         decision IN ('hold', 'advance', 'step_back', 'restart', 'finish', 'stuck')),
+    is_step boolean NOT NULL,
     reasons text[] NOT NULL,
     begun_at timestamptz NOT NULL,
     expected_full_at timestamptz NOT NULL
