@@ -18,6 +18,10 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Protocol
 
+# Codes of `ProviderRefused` that a repeat may outlive: the plan is in force already; the instance is being worked on.
+UNCHANGED_PLAN = "unchanged_plan"
+INSTANCE_BUSY = "instance_busy"
+
 
 class InstanceStatus(StrEnum):
     """An instance's state in the provider's own words (reference: hostwind-api.md)."""
@@ -113,6 +117,14 @@ class NodeProvider(Protocol):
 
     def reboot_instance(self, provider_id: str) -> None:
         """Ask for an instance's reboot; raises `InstanceNotFound`. Accepted is not done, and a repeat is harmless."""
+        ...
+
+    def resize_instance(self, provider_id: str, plan: str) -> None:
+        """Ask for another plan of an instance, which restarts for it; raises `InstanceNotFound`. Accepted is not done.
+
+        A request whose answer was lost is looked for before it is made again. `ProviderRefused.code` tells a plan that
+        is in force already (`UNCHANGED_PLAN`) and an instance that is being worked on (`INSTANCE_BUSY`) apart.
+        """
         ...
 
     def set_reverse_name(self, provider_id: str, ip_address: IPv4Address, hostname: str) -> None:

@@ -1,7 +1,7 @@
 """The adapter for the specification's REST contract (reference: hostwind-api.md, section 1).
 
-The calls of the port, and how a creation survives a lost answer. HTTP itself stands in `rest_transport.py`, the reading
-of answers in `rest_answers.py`; resize is not here yet.
+The calls of the port, and how a creation survives a lost answer; a resize does as `rest_resize.py` says. HTTP itself
+stands in `rest_transport.py`, the reading of answers in `rest_answers.py`.
 """
 
 import logging
@@ -23,6 +23,7 @@ from penguin_infra.hostwind.provider import (
     ProviderRefused,
 )
 from penguin_infra.hostwind.rest_answers import NotTheContract, read_instance, read_instance_page, read_plans
+from penguin_infra.hostwind.rest_resize import resize_once
 from penguin_infra.hostwind.rest_transport import Method, NotFound, RestTransport
 
 T = TypeVar("T")
@@ -162,6 +163,17 @@ class RestProvider:
         A node that boots twice is none the worse: one whose answer was lost is asked for again.
         """
         self._call_repeatably("POST", provider_id, "reboot")
+
+    def resize_instance(self, provider_id: str, plan: str) -> None:
+        """Ask for another plan of an instance. Errors: `InstanceNotFound`; `OutcomeUnknown` if no look could tell."""
+
+        def ask() -> None:
+            try:
+                self._transport.call("POST", f"{_instance_path(provider_id)}/resize", body={"plan": plan})
+            except NotFound as error:
+                raise InstanceNotFound(f"Hostwind knows no instance {provider_id!r}: {error}") from None
+
+        resize_once(provider_id, plan, ask=ask, look=self.get_instance)
 
     def set_reverse_name(self, provider_id: str, ip_address: IPv4Address, hostname: str) -> None:
         """Let the address's reverse name (PTR) be that. Errors: `InstanceNotFound`."""

@@ -157,6 +157,7 @@ def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
                 "image": instance.image,
                 "ssh_keys": instance.ssh_keys,
                 "reboots": instance.reboot_count,
+                "plans": [change.plan for change in instance.plan_changes],
                 "rdns": state.rdns(instance),
             }
         )
