@@ -9,6 +9,7 @@ from penguin_infra.defs.observation.blacklists import blacklists
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.remediation.decommission import decommission, decommission_sensor
 from penguin_infra.defs.remediation.maintenance import maintenance, maintenance_sensor
 from penguin_infra.defs.remediation.node_runs import node_run
@@ -18,6 +19,7 @@ from penguin_infra.defs.remediation.recover import recover, recover_sensor
 from penguin_infra.defs.remediation.reinstall import reinstall, reinstall_sensor
 from penguin_infra.defs.remediation.release import release, release_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
+from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.wiring import Wiring
 
@@ -30,6 +32,7 @@ SENSORS: Sequence[dg.SensorDefinition] = (
     reinstall_sensor,
     maintenance_sensor,
     decommission_sensor,
+    advance_warmup_sensor,
 )
 
 
@@ -45,8 +48,27 @@ def build_definitions(
     listing to its pause.
     """
     return dg.Definitions(
-        assets=[provider_instances, node_inventory, blacklists, node_health, delivery_rates, alerts_open],
-        jobs=[pause, resume, provision, release, recover, reinstall, maintenance, decommission, *schedules.JOBS],
+        assets=[
+            provider_instances,
+            node_inventory,
+            blacklists,
+            node_health,
+            delivery_rates,
+            warmup_progress,
+            alerts_open,
+        ],
+        jobs=[
+            pause,
+            resume,
+            provision,
+            release,
+            recover,
+            reinstall,
+            maintenance,
+            decommission,
+            advance_warmup,
+            *schedules.JOBS,
+        ],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
         resources={"fleet": dg.ResourceDefinition.hardcoded_resource(fleet), "node_run": node_run},

@@ -9,6 +9,7 @@ from penguin_infra.defs.observation.blacklists import blacklists
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
 
 take_inventory = dg.define_asset_job(
@@ -27,7 +28,7 @@ sweep_blacklists = dg.define_asset_job(
 
 measure_telemetry = dg.define_asset_job(
     "measure_telemetry",
-    selection=dg.AssetSelection.assets(node_health, delivery_rates, alerts_open),
+    selection=dg.AssetSelection.assets(node_health, delivery_rates, warmup_progress, alerts_open),
     description="What the nodes tell of themselves and of their mail, and what people must know of.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )

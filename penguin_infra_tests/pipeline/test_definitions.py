@@ -66,6 +66,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "node_health": ("telemetry", []),
         "node_inventory": ("inventory", ["provider_instances"]),
         "provider_instances": ("inventory", []),
+        "warmup_progress": ("telemetry", []),
     }
     graph = repository.asset_graph
     checks = {
@@ -104,6 +105,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "reinstall": ("slow", "-10", 21600),
         "maintenance": ("slow", "-10", 16200),
         "decommission": ("slow", "-10", 18000),
+        "advance_warmup": ("routine", "0", 900),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
         "measure_telemetry": ("routine", "0", 300),
@@ -149,5 +151,6 @@ def test_sensors_are_these_each_with_its_job_and_running(repository: dg.Reposito
         "reinstall_sensor": ("reinstall", 15, running),
         "maintenance_sensor": ("maintenance", 5, running),
         "decommission_sensor": ("decommission", 5, running),
+        "advance_warmup_sensor": ("advance_warmup", 15, running),
     }
     assert [sensor.name for sensor in repository.sensor_defs if not sensor.description] == []
