@@ -92,7 +92,7 @@ def undrain(
     name: Name,
     reason: Annotated[str, typer.Option(help="Why: it is kept with the action.")] = "asked for by hand",
 ) -> None:
-    """Call a node's maintenance or decommission off while it still drains: it sends again at once.
+    """Call a node's maintenance, decommission or resize off while it still drains: it sends again at once.
 
     Example: penguin-infra nodes undrain node-dallas-001 --reason "wrong node"
     """

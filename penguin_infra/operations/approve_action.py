@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from penguin_infra.domain.actions import FORCED, LEAVING_KINDS, ActionKind, ActionStatus
+from penguin_infra.domain.actions import DRAINING_KINDS, FORCED, ActionKind, ActionStatus
 from penguin_infra.domain.guardrails import GuardrailLimits, Rule, conflict_with_open, floor_breach
 from penguin_infra.domain.policies.leave_on_request import check_can_leave
 from penguin_infra.store import actions as ledger
@@ -55,7 +55,7 @@ def approve_action(
     plan_lock(connection)
     row = _find_proposed(connection, action_id)
     kind = ActionKind(row.kind)
-    if kind in LEAVING_KINDS:
+    if kind in DRAINING_KINDS:
         check_can_leave(nodes.get_node(connection, row.node_id), kind)
     facts = read_ledger_facts(connection, now, limits)
     objection = conflict_with_open(row.node_id, kind, facts)

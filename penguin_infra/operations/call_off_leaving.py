@@ -1,4 +1,4 @@
-"""Call a maintenance or decommission off while the node still drains: it stays in service, and sends again at once."""
+"""Call a maintenance, decommission or resize off while the node still drains: it sends again at once."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ def call_off_leaving(connection: Connection, node: Node, *, requested_by: str, r
     The node's row is locked first, as whoever carries the action on does: it has gone on, or it goes no further.
     """
     status = drains.lock_node(connection, node.node_id)
-    row = decisions.leaving_under_way(connection, node.node_id)
+    row = decisions.draining_under_way(connection, node.node_id)
     if row is None:
         raise CannotAct(
             f"{node.label} is {status} and nothing takes it out of service. A proposal is rejected by "
@@ -24,6 +24,8 @@ def call_off_leaving(connection: Connection, node: Node, *, requested_by: str, r
         )
     if row.status == ActionStatus.RUNNING and status is NodeStatus.MAINTENANCE:
         raise CannotAct(f"{node.label} has drained and its {row.kind} goes on: too late to call it off")
+    if decisions.IS_CHANGING_PLAN in row.evidence:
+        raise CannotAct(f"the provider was asked to resize {node.label}: too late to call it off")
     approved = f" (approved by {row.decided_by})" if row.decided_by else ""
     outcome = f"called off by {requested_by}{approved}: {reason}"
     if not decisions.call_off(connection, row.id, decided_by=requested_by, outcome=outcome, now=now):

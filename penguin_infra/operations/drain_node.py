@@ -1,6 +1,6 @@
 """Drain a node that leaves: out of the rotation at once, its queue watched until it is empty or time is up.
 
-Both maintenance and decommission begin so. Nothing is lost to a crash: the drain's beginning stands in the database,
+Maintenance, decommission and resize begin so. Nothing is lost to a crash: the drain's beginning stands in the database,
 and the next run waits on to the same deadline. What a person called off meanwhile ends here.
 
     StepImpossible      (of `node_steps.py`)
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from penguin_infra.domain.actions import ActionStatus
+from penguin_infra.domain.actions import ActionKind, ActionStatus
 from penguin_infra.domain.drain import DrainLook, look_at_drain
 from penguin_infra.domain.guardrails import GuardrailLimits, Rule, floor_breach
 from penguin_infra.domain.lifecycle import IllegalTransition
@@ -61,7 +61,7 @@ def _begin(work: NodeWork, node: Node, until: datetime, limits: GuardrailLimits)
     """Out of the rotation, in the transaction that looked whether the fleet can do without the node."""
     action = work.action
     try:
-        if node.status is not NodeStatus.MAINTENANCE:
+        if node.status is not NodeStatus.MAINTENANCE or action.kind is ActionKind.RESIZE:
             check_can_leave(node, action.kind)
     except (CannotLeave, IllegalTransition) as error:
         raise NoLongerAllowed(str(error)) from None

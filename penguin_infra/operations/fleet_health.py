@@ -13,7 +13,7 @@ from penguin_infra.domain.policies.recover_unhealthy import (
     IllNode,
 )
 from penguin_infra.operations.judge_health import read_health
-from penguin_infra.store import health, recoveries
+from penguin_infra.store import health, recoveries, resizes
 
 
 def read_fleet_health(connection: Connection, *, limits: HealthLimits, now: datetime) -> FleetHealth:
@@ -43,4 +43,5 @@ def read_fleet_health(connection: Connection, *, limits: HealthLimits, now: date
         silent_count=report.silent_count,
         ill=ill,
         recovering=recoveries.recovering_nodes(connection),
+        worked_on=resizes.working_on(connection),
     )

@@ -21,7 +21,7 @@ from penguin_infra.domain.policies.recover_unhealthy import FALLS_COUNTED_OVER, 
 from penguin_infra.operations.judge_health import read_health
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.store import actions as ledger
-from penguin_infra.store import health, nodes, recoveries
+from penguin_infra.store import health, nodes, recoveries, resizes
 from penguin_infra.store.tables import AnyRow
 
 
@@ -104,6 +104,9 @@ def look_again(work: NodeWork, limits: HealthLimits) -> Patient | None:
         node = nodes.get_node(connection, work.node_id)
         if node.status not in RECOVERABLE_STATUSES:
             _over(connection, work, f"{node.label} is {node.status}: nothing to recover")
+            return None
+        if node.node_id in resizes.working_on(connection):
+            _over(connection, work, f"{node.label} is being resized or installed anew: left to that")
             return None
         report = read_health(connection, now=now)
         if not report.is_observer_alive:

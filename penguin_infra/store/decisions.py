@@ -3,13 +3,15 @@
 Whether a decision may be taken is `operations/`' to say; each statement here changes an action only as it expects it.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from penguin_infra.domain.actions import FORCED, LEAVING_KINDS, UNDER_WAY, ActionKind, ActionStatus
+from penguin_infra.domain.actions import DRAINING_KINDS, FORCED, LEAVING_KINDS, UNDER_WAY, ActionKind, ActionStatus
+from penguin_infra.domain.guardrails import Rejection
 from penguin_infra.store.actions import with_attempt
 from penguin_infra.store.tables import AnyRow, node_actions, sending_nodes
 
@@ -17,6 +19,9 @@ a = node_actions.c
 
 # In a decommission's evidence, once it begins to take away what makes the node known.
 IS_HALF_GONE = "is_half_gone"
+
+# In a resize's evidence, once it begins to ask the provider.
+IS_CHANGING_PLAN = "is_changing_plan"
 
 
 def lock_action(connection: Connection, action_id: UUID) -> AnyRow | None:
@@ -49,10 +54,30 @@ def reject(connection: Connection, action_id: UUID, *, decided_by: str, outcome:
     )
 
 
+def last_rejection_of_request(connection: Connection, requested_by: str) -> Rejection | None:
+    """When a person last said no to the provision of a node that was asked for by the given name."""
+    row = connection.execute(
+        select(a.decided_by, a.decided_at)
+        .join_from(node_actions, sending_nodes)
+        .where(
+            a.kind == ActionKind.PROVISION,
+            a.status == ActionStatus.REJECTED,
+            sending_nodes.c.requested_by == requested_by,
+        )
+        .order_by(a.decided_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return Rejection(row.decided_by, row.decided_at) if row else None
+
+
 def leaving_under_way(connection: Connection, node_id: UUID) -> AnyRow | None:
     """The maintenance or decommission that is planned or running on a node."""
-    query = select(node_actions).where(a.node_id == node_id, a.kind.in_(LEAVING_KINDS), a.status.in_(UNDER_WAY))
-    return connection.execute(query.order_by(a.planned_at).limit(1)).one_or_none()
+    return _under_way(connection, node_id, LEAVING_KINDS)
+
+
+def draining_under_way(connection: Connection, node_id: UUID) -> AnyRow | None:
+    """The maintenance, decommission or resize that is planned or running on a node."""
+    return _under_way(connection, node_id, DRAINING_KINDS)
 
 
 def is_half_gone(connection: Connection, node_id: UUID) -> bool:
@@ -89,3 +114,8 @@ def call_off(connection: Connection, action_id: UUID, *, decided_by: str, outcom
         )
     )
     return closed.rowcount > 0
+
+
+def _under_way(connection: Connection, node_id: UUID, kinds: Collection[ActionKind]) -> AnyRow | None:
+    query = select(node_actions).where(a.node_id == node_id, a.kind.in_(kinds), a.status.in_(UNDER_WAY))
+    return connection.execute(query.order_by(a.planned_at).limit(1)).one_or_none()

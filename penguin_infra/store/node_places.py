@@ -1,4 +1,4 @@
-"""Where a node is: its instance, address, name and host key. Each write is a repeatable fact; `nodes.py` has the rest.
+"""Where a node is: its instance and plan, address, name and host key. Each write may be repeated; `nodes.py` has more.
 
 Errors: `AddressHeld` (of `nodes.py`).
 """
@@ -41,6 +41,15 @@ def begin_next_instance(connection: Connection, node_id: UUID, now: datetime) ->
             updated_at=now,
             version=n.version + 1,
         )
+    )
+
+
+def record_plan(connection: Connection, node_id: UUID, plan: str, now: datetime) -> None:
+    """Write down the plan that the provider says the instance has; a repeat changes nothing."""
+    connection.execute(
+        update(sending_nodes)
+        .where(n.id == node_id, n.plan.is_distinct_from(plan))
+        .values(plan=plan, updated_at=now, version=n.version + 1)
     )
 
 

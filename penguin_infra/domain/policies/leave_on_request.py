@@ -1,5 +1,7 @@
 """A node that a person wants out of service: for maintenance, from which it comes back, or for good.
 
+A resize takes a node out for a while too, and passes the same check (`resize_on_request.py`, `resize_deep_queue.py`).
+
 Whether enough nodes are left is the guardrails' to say (the capacity floor); how the node drains, `drain.py`'s.
 """
 
@@ -7,7 +9,7 @@ from collections.abc import Mapping
 
 from penguin_infra.domain.actions import FORCED, ActionKind, PlannedAction
 from penguin_infra.domain.lifecycle import NodeEvent, next_status
-from penguin_infra.domain.node import Node, NodeStatus
+from penguin_infra.domain.node import SENDING_STATUSES, Node, NodeStatus
 
 # A drain holds one of the few places of its lane: whoever has mail that needs longer pauses its sources first.
 MOST_DRAIN_MINUTES = 240
@@ -43,6 +45,10 @@ def check_can_leave(node: Node, kind: ActionKind) -> None:
         raise CannotLeave(
             f"{node.label} is provisioning: cancel its provision run in the UI, and what it made so far is released"
         )
+    if kind is ActionKind.RESIZE:
+        if node.status not in SENDING_STATUSES:
+            raise CannotLeave(f"{node.label} is {node.status}: only a node in service is resized; resume it first")
+        return
     next_status(node.status, _EVENTS[kind])
 
 

@@ -53,13 +53,17 @@ class IllNode:
 
 @dataclass(frozen=True, slots=True)
 class FleetHealth:
-    """What the policy must know: the ill nodes of a fleet, and who is being recovered already."""
+    """What the policy must know: the ill nodes of a fleet, who is being recovered already, and who is worked on.
+
+    A node that is resized or installed anew is silent while it boots: whoever does that brings it back, or says so.
+    """
 
     is_observer_alive: bool
     speaking_count: int
     silent_count: int
     ill: tuple[IllNode, ...]
     recovering: frozenset[UUID] = frozenset()
+    worked_on: frozenset[UUID] = frozenset()
 
     def are_many_silent(self, limits: SilenceLimits) -> bool:
         """Whether the observer or the provider is the suspect."""
@@ -72,7 +76,8 @@ def plan_recoveries(fleet: FleetHealth, limits: HealthLimits, now: datetime) -> 
         return ()
     is_probe = fleet.are_many_silent(limits.silence)
     most = 1 if is_probe else limits.most_at_once
-    waiting = [one for one in fleet.ill if one.node_id not in fleet.recovering and not _is_resting(one, limits, now)]
+    spoken_for = fleet.recovering | fleet.worked_on
+    waiting = [one for one in fleet.ill if one.node_id not in spoken_for and not _is_resting(one, limits, now)]
     first = sorted(waiting, key=lambda one: (one.since or now, one.label))[: max(0, most - len(fleet.recovering))]
     return tuple(_recovery(one, fleet, limits, is_probe=is_probe) for one in first)
 
