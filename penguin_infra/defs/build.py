@@ -18,6 +18,7 @@ from penguin_infra.defs.remediation.provision import provision, provision_sensor
 from penguin_infra.defs.remediation.recover import recover, recover_sensor
 from penguin_infra.defs.remediation.reinstall import reinstall, reinstall_sensor
 from penguin_infra.defs.remediation.release import release, release_sensor
+from penguin_infra.defs.remediation.resize import resize, resize_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
 from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
@@ -30,6 +31,7 @@ SENSORS: Sequence[dg.SensorDefinition] = (
     release_sensor,
     recover_sensor,
     reinstall_sensor,
+    resize_sensor,
     maintenance_sensor,
     decommission_sensor,
     advance_warmup_sensor,
@@ -64,6 +66,7 @@ def build_definitions(
             release,
             recover,
             reinstall,
+            resize,
             maintenance,
             decommission,
             advance_warmup,
