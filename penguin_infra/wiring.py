@@ -17,11 +17,15 @@ from sqlalchemy import URL, Engine
 
 from penguin_infra.dns_records.publisher import DnsPublisher
 from penguin_infra.dnsbl.catalogue import Blacklist, load_catalogue
+from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.list_budget import sweep_seconds_of
 from penguin_infra.hostwind.provider import NodeProvider
 from penguin_infra.installer.installer import Installer
+from penguin_infra.operations.plan_actions import ReadWanted
 from penguin_infra.operations.provision_parts import ProvisionParts
+from penguin_infra.operations.read_fleet_size import SizeLimits
 from penguin_infra.operations.sweep_blacklists import BlacklistSweep
+from penguin_infra.operations.wanted import WANTED, WantedLimits
 from penguin_infra.policy import Policy
 from penguin_infra.policy_file import read_policy
 from penguin_infra.settings import Settings
@@ -93,6 +97,24 @@ class Wiring:
         """The rules' limits."""
         known = self.settings
         return read_policy(known.policy_file, blacklist_file=known.blacklist_file, blacklist_keys=self.blacklist_keys)
+
+    @cached_property
+    def wanted_limits(self) -> WantedLimits:
+        """The limits by which the fleet's own policies judge."""
+        known = self.policy
+        return WantedLimits(
+            guardrails=known.guardrails,
+            delivery=known.delivery,
+            health=known.health,
+            size=SizeLimits(known.growth, known.curve, known.warmup, known.throughput, known.resize),
+            shrink=known.shrink,
+            drain_minutes=known.provisioning.drain_minutes,
+        )
+
+    def wanted(self, kind: ActionKind) -> ReadWanted:
+        """What the fleet wants done of that kind, as it is now."""
+        want, now = WANTED[kind], self.clock.now()
+        return lambda connection: want(connection, self.wanted_limits, now)
 
     @property
     def blacklist_keys(self) -> Mapping[str, SecretStr]:

@@ -39,13 +39,17 @@ class NewNode:
 
 @dataclass(frozen=True, slots=True)
 class RegionSize:
-    """A region's nodes, all but the decommissioned. `wanted`: asked for by nodes at the ladder's top."""
+    """A region's nodes, all but the decommissioned. `wanted`: asked for by nodes at the ladder's top.
+
+    `may_grow`: whether new nodes may come here; what is here counts all the same.
+    """
 
     region: str
     nodes: int
     in_flight: int = 0
     warming: int = 0
     wanted: int = 0
+    may_grow: bool = True
 
     @property
     def young(self) -> int:

@@ -23,8 +23,12 @@ def request_nodes(
     requested_by: str,
     now: datetime,
     label: str | None = None,
+    reason: str | None = None,
 ) -> list[Node]:
-    """Register requests for `node_count` nodes; a label is given for one, or made from the region and a number."""
+    """Register requests for `node_count` nodes; a label is given for one, or made from the region and a number.
+
+    `reason`: why, where more is to be said than who asked for what.
+    """
     if node_count < 1:
         raise BadRequest("count: must be 1 or more")
     if label is not None and node_count != 1:
@@ -40,7 +44,13 @@ def request_nodes(
     labels = iter([label]) if label else _free_labels(prefix, nodes.taken_labels(connection, prefix))
     ids = [
         nodes.insert_request(
-            connection, label=next(labels), region=region, plan=plan, requested_by=requested_by, now=now
+            connection,
+            label=next(labels),
+            region=region,
+            plan=plan,
+            requested_by=requested_by,
+            now=now,
+            reason=reason,
         )
         for _ in range(node_count)
     ]

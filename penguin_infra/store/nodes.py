@@ -22,6 +22,9 @@ from penguin_infra.store.tables import AnyRow, ip_tenures, node_transitions, sen
 
 n = sending_nodes.c
 
+# The transition by which a node begins.
+REQUESTED = "requested"
+
 _COLUMNS = (
     n.id,
     n.label,
@@ -65,8 +68,12 @@ def insert_request(
     requested_by: str,
     now: datetime,
     node_id: UUID | None = None,
+    reason: str | None = None,
 ) -> UUID:
-    """Register a request for a node, under an id of its own unless one is given; raises `LabelTaken`."""
+    """Register a request for a node, under an id of its own unless one is given; raises `LabelTaken`.
+
+    The reason stands in the node's history, and in that of its provision.
+    """
     node_id = node_id or uuid4()
     try:
         with connection.begin_nested():
@@ -89,8 +96,8 @@ def insert_request(
         node_id=node_id,
         from_status=None,
         to_status=NodeStatus.PROVISIONING,
-        event="requested",
-        reason=f"a {plan} in {region} was asked for",
+        event=REQUESTED,
+        reason=reason or f"a {plan} in {region} was asked for",
         requested_by=requested_by,
         happened_at=now,
     )

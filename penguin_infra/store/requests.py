@@ -1,13 +1,14 @@
 """Requests for nodes as their policies see them: what is asked for, and what was given up and still costs money."""
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from penguin_infra.domain.actions import OPEN_STATUSES, ActionKind, ActionStatus
 from penguin_infra.domain.inventory import DriftKind
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies.clear_leftovers import Leftover
 from penguin_infra.domain.policies.provision_requested import RequestedNode
-from penguin_infra.store.tables import instance_drift, node_actions, sending_nodes
+from penguin_infra.store.nodes import REQUESTED
+from penguin_infra.store.tables import instance_drift, node_actions, node_transitions, sending_nodes
 
 a = node_actions.c
 n = sending_nodes.c
@@ -25,20 +26,53 @@ _NOTHING_OPEN = ~(
 
 
 def requested_nodes(connection: Connection) -> list[RequestedNode]:
-    """Nodes in `provisioning` with nothing open, and why their last provision failed for good, if it did."""
-    failure = (
-        select(func.coalesce(a.outcome, "unknown"))
-        .where(a.node_id == n.id, a.kind == ActionKind.PROVISION, a.status == ActionStatus.FAILED)
+    """Nodes in `provisioning` with nothing open: why they were asked for, and how their last provision was given up."""
+    given_up = (
+        select(func.coalesce(a.outcome, "unknown").label("failure"), a.status)
+        .where(
+            a.node_id == n.id,
+            a.kind == ActionKind.PROVISION,
+            a.status.in_([ActionStatus.FAILED, ActionStatus.REJECTED]),
+        )
         .order_by(a.planned_at.desc())
+        .limit(1)
+        .lateral()
+    )
+    reason = (
+        select(node_transitions.c.reason)
+        .where(node_transitions.c.node_id == n.id, node_transitions.c.event == REQUESTED)
+        .order_by(node_transitions.c.id)
         .limit(1)
         .scalar_subquery()
     )
     rows = connection.execute(
-        select(n.id, n.label, n.region, n.plan, n.requested_by, failure.label("failure"))
+        select(
+            n.id,
+            n.label,
+            n.region,
+            n.plan,
+            n.requested_by,
+            given_up.c.failure,
+            given_up.c.status.label("ended"),
+            func.coalesce(reason, "").label("reason"),
+        )
+        .select_from(sending_nodes.outerjoin(given_up, true()))
         .where(n.status == NodeStatus.PROVISIONING, _NOTHING_OPEN)
-        .order_by(n.created_at)
+        .order_by(n.created_at, n.label)
     )
-    return [RequestedNode(row.id, row.label, row.region, row.plan, row.requested_by, row.failure) for row in rows]
+    return [
+        RequestedNode(
+            row.id,
+            row.label,
+            row.region,
+            row.plan,
+            row.requested_by,
+            row.failure,
+            reason=row.reason,
+            is_rejected=row.ended == ActionStatus.REJECTED,
+        )
+        for row in rows
+    ]
 
 
 def leftovers(connection: Connection) -> list[Leftover]:

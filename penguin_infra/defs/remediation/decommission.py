@@ -14,9 +14,7 @@ from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.leave_on_request import MOST_DRAIN_MINUTES
-from penguin_infra.domain.policies.mend_drift import plan_ends
 from penguin_infra.operations import decommission_node, leave_node
-from penguin_infra.store.alert_facts import open_drifts
 from penguin_infra.wiring import Wiring
 
 
@@ -54,15 +52,13 @@ def decommission() -> None:
 @dg.sensor(
     job=decommission,
     # Dagster shows no sensor's docstring.
-    description="Proposes the end of each node whose instance is gone, and asks for one run for each that is approved.",
+    description="Proposes the end of each node whose instance is gone, or that the fleet could do without for months, "
+    "and asks for one run for each that is approved.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def decommission_sensor(
     context: SensorEvaluationContext, fleet: ResourceParam[Wiring]
 ) -> list[RunRequest] | SkipReason:
-    """Proposes the end of nodes without an instance, and asks for the runs that are due."""
-    now = fleet.clock.now()
-    return Tick(context, fleet, ActionKind.DECOMMISSION).run(
-        lambda connection: plan_ends(open_drifts(connection), now), is_batch=False
-    )
+    """Proposes the end of nodes without an instance and of spare ones, and asks for the runs that are due."""
+    return Tick(context, fleet, ActionKind.DECOMMISSION).run(fleet.wanted(ActionKind.DECOMMISSION), is_batch=False)

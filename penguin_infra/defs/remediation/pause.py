@@ -11,7 +11,6 @@ from penguin_infra.defs.remediation.batches import run_batch
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.operations.pause_node import pause_node
-from penguin_infra.operations.want_pauses import want_pauses
 from penguin_infra.wiring import Wiring
 
 
@@ -39,6 +38,4 @@ def pause() -> None:
 )
 def pause_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a pause for each sending node that is listed or whose rates are proven too high, and runs what is due."""
-    return Tick(context, fleet, ActionKind.PAUSE).run(
-        lambda connection: want_pauses(connection, fleet.policy.delivery, fleet.clock.now()), is_batch=True
-    )
+    return Tick(context, fleet, ActionKind.PAUSE).run(fleet.wanted(ActionKind.PAUSE), is_batch=True)

@@ -1,4 +1,4 @@
-"""Provisioning: the sensor that finds requests, and the job that makes one node, a step an op.
+"""Provisioning: the sensor that asks for nodes and finds requests, and the job that makes one node, a step an op.
 
 Re-execution in the UI, and the next attempt by the sensor alike, go on at the step that did not succeed.
 """
@@ -12,12 +12,11 @@ from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.provision_requested import plan_provisions
 from penguin_infra.operations import install_node as installing
 from penguin_infra.operations import provision_node, publish_names
 from penguin_infra.operations import screen_address as screening
 from penguin_infra.operations import verify_delivery as verifying
-from penguin_infra.store.requests import requested_nodes
+from penguin_infra.operations.wanted import grow_and_want
 from penguin_infra.wiring import Wiring
 
 
@@ -86,12 +85,14 @@ def provision() -> None:
 @dg.sensor(
     job=provision,
     # Dagster shows no sensor's docstring.
-    description="Plans a provision for each requested node, and asks for one run a node.",
+    description="Asks for the nodes that the fleet will lack, plans a provision for each requested node, and asks for "
+    "one run a node.",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def provision_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
-    """Plans a provision for each requested node, and asks for one run a node."""
+    """Asks for nodes that the fleet will lack, plans provisions of all requested ones, and asks for one run a node."""
+    now = fleet.clock.now()
     return Tick(context, fleet, ActionKind.PROVISION).run(
-        lambda connection: plan_provisions(requested_nodes(connection)), is_batch=False
+        lambda connection: grow_and_want(connection, fleet.wanted_limits, now), is_batch=False
     )

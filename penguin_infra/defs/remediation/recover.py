@@ -12,9 +12,7 @@ from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.recover_unhealthy import plan_recoveries
 from penguin_infra.operations import recover_node
-from penguin_infra.operations.fleet_health import read_fleet_health
 from penguin_infra.wiring import Wiring
 
 
@@ -72,9 +70,4 @@ def recover() -> None:
 )
 def recover_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a recovery for each ill node, few at once, and one only while many are silent together."""
-    limits = fleet.policy.health
-    now = fleet.clock.now()
-    return Tick(context, fleet, ActionKind.RECOVER).run(
-        lambda connection: plan_recoveries(read_fleet_health(connection, limits=limits, now=now), limits, now),
-        is_batch=False,
-    )
+    return Tick(context, fleet, ActionKind.RECOVER).run(fleet.wanted(ActionKind.RECOVER), is_batch=False)

@@ -10,9 +10,7 @@ from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.provision import await_address, install_node, publish_dns, verify_delivery
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.mend_drift import plan_reinstalls
 from penguin_infra.operations import reinstall_node
-from penguin_infra.store.alert_facts import open_drifts
 from penguin_infra.wiring import Wiring
 
 
@@ -50,7 +48,4 @@ def reinstall() -> None:
 )
 def reinstall_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a new installation for each node whose address changed, and carries out what persons ask for."""
-    now = fleet.clock.now()
-    return Tick(context, fleet, ActionKind.REINSTALL).run(
-        lambda connection: plan_reinstalls(open_drifts(connection), now), is_batch=False
-    )
+    return Tick(context, fleet, ActionKind.REINSTALL).run(fleet.wanted(ActionKind.REINSTALL), is_batch=False)

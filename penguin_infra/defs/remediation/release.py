@@ -9,10 +9,7 @@ from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.remediation.node_runs import NodeRun
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
-from penguin_infra.domain.policies.clear_leftovers import plan_clearances
-from penguin_infra.domain.policies.provision_requested import plan_releases
 from penguin_infra.operations import leave_node, release_node
-from penguin_infra.store.requests import leftovers, requested_nodes
 from penguin_infra.wiring import Wiring
 
 
@@ -63,7 +60,4 @@ def release() -> None:
 )
 def release_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a release for each request that failed for good and each leftover; one run a node."""
-    return Tick(context, fleet, ActionKind.RELEASE).run(
-        lambda connection: [*plan_releases(requested_nodes(connection)), *plan_clearances(leftovers(connection))],
-        is_batch=False,
-    )
+    return Tick(context, fleet, ActionKind.RELEASE).run(fleet.wanted(ActionKind.RELEASE), is_batch=False)

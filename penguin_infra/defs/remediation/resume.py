@@ -11,7 +11,6 @@ from penguin_infra.defs.remediation.batches import run_batch
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.operations.resume_node import resume_node
-from penguin_infra.operations.want_pauses import want_resumes
 from penguin_infra.wiring import Wiring
 
 
@@ -39,6 +38,4 @@ def resume() -> None:
 )
 def resume_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans the return of nodes that were paused for their rates, and runs all resumptions that are due."""
-    return Tick(context, fleet, ActionKind.RESUME).run(
-        lambda connection: want_resumes(connection, fleet.policy.delivery, fleet.clock.now()), is_batch=True
-    )
+    return Tick(context, fleet, ActionKind.RESUME).run(fleet.wanted(ActionKind.RESUME), is_batch=True)

@@ -27,6 +27,9 @@ REASON_TAG = "penguin/reason"
 _RUN_KEY_TAG = "dagster/run_key"
 _ENDED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
+# Sums and all: a reason is read in the UI's list of runs.
+_LONGEST_REASON = 500
+
 # Runs of one kind asked for and not yet begun. Dagster starts a run every few seconds; asking for more would only
 # fill its queue with decisions that grow old there.
 MOST_WAITING_RUNS = 25
@@ -114,7 +117,7 @@ def action_tags(action: Action) -> dict[str, str]:
         ACTION_TAG: str(action.action_id),
         NODE_TAG: action.label,
         CAUSE_TAG: action.requested_by,
-        REASON_TAG: action.reason[:200],
+        REASON_TAG: action.reason[:_LONGEST_REASON],
     }
 
 

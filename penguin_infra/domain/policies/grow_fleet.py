@@ -58,13 +58,14 @@ def plan_growth(fleet: FleetSize, *, new_node: NewNode, limits: GrowthLimits) ->
     beside = sum(max(0, region.wanted - region.young) for region in fleet.regions)
     needed = max(for_share, beside)
     bites = tuple(bite for bite in _caps(fleet, new_node, limits) if bite.most < needed) if needed else ()
-    count = min((needed, *(bite.most for bite in bites))) if fleet.regions else 0
+    can_grow = any(region.may_grow for region in fleet.regions)
+    count = min((needed, *(bite.most for bite in bites))) if can_grow else 0
     words = [
         _why(outlook, full_on, limits),
         _sum(outlook, new_node, limits, fleet) if full_on is not None else "",
         f"{beside} asked for beside nodes at the ladder's top" if beside else "",
         *(bite.explanation for bite in bites),
-        "" if fleet.regions else "no region is set to grow in",
+        "" if can_grow else "no region is set to grow in",
         f"{count} of {needed} needed are asked for" if needed else "none needed",
         outlook.note,
     ]
@@ -125,10 +126,11 @@ def _caps(fleet: FleetSize, new_node: NewNode, limits: GrowthLimits) -> tuple[Ca
 
 def _spread(fleet: FleetSize, count: int) -> tuple[tuple[str, int], ...]:
     """First where a node at the ladder's top asked for one, then wherever the fewest nodes are."""
-    given = dict.fromkeys((region.region for region in fleet.regions), 0)
+    regions = [region for region in fleet.regions if region.may_grow]
+    given = dict.fromkeys((region.region for region in regions), 0)
     for _ in range(count):
         chosen = min(
-            fleet.regions,
+            regions,
             key=lambda region: (
                 region.wanted - region.young <= given[region.region],
                 region.nodes + given[region.region],

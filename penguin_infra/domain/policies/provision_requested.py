@@ -1,4 +1,7 @@
-"""A node that was asked for and has no instance work under way: provision it; one that failed for good: release it."""
+"""A node that was asked for and has no instance work under way: provision it.
+
+One whose provision failed for good, or was rejected by a person, is released.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +14,8 @@ from penguin_infra.domain.actions import ActionKind, PlannedAction
 class RequestedNode:
     """A node in `provisioning` with neither a provision nor a release open.
 
-    `failure`: the outcome of its last provision where that failed for good.
+    `reason`: why it was asked for. `failure`: the outcome of its last provision where that failed for good, or was
+    rejected (`is_rejected`).
     """
 
     node_id: UUID
@@ -20,15 +24,17 @@ class RequestedNode:
     plan: str
     requested_by: str
     failure: str | None
+    reason: str = ""
+    is_rejected: bool = False
 
 
 def plan_provisions(nodes: Iterable[RequestedNode]) -> tuple[PlannedAction, ...]:
-    """One provision for each request that has not failed for good."""
+    """One provision for each request that was not given up."""
     return tuple(
         PlannedAction(
             node_id=node.node_id,
             kind=ActionKind.PROVISION,
-            reason=f"{node.label} was requested by {node.requested_by}",
+            reason=": ".join(filter(None, [f"{node.label} was requested by {node.requested_by}", node.reason])),
             requested_by="policy:provision_requested",
             evidence={"region": node.region, "plan": node.plan, "requested_by": node.requested_by},
         )
@@ -38,12 +44,12 @@ def plan_provisions(nodes: Iterable[RequestedNode]) -> tuple[PlannedAction, ...]
 
 
 def plan_releases(nodes: Iterable[RequestedNode]) -> tuple[PlannedAction, ...]:
-    """One release for each request that failed for good: whatever it left at the provider costs money."""
+    """One release for each request that was given up: whatever it left at the provider costs money."""
     return tuple(
         PlannedAction(
             node_id=node.node_id,
             kind=ActionKind.RELEASE,
-            reason=f"provisioning {node.label} failed for good: {node.failure}",
+            reason=f"provisioning {node.label} {'was' if node.is_rejected else 'failed for good:'} {node.failure}",
             requested_by="policy:provision_requested",
             evidence={"failure": node.failure},
         )

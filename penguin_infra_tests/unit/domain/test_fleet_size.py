@@ -73,6 +73,16 @@ def test_at_80_percent_the_target_is_filled_up_to_with_the_sum() -> None:
     assert json.loads(json.dumps(plan.evidence)) == plan.evidence
 
 
+def test_new_nodes_come_where_they_may_and_those_elsewhere_count_all_the_same() -> None:
+    regions = (RegionSize("dallas", 5), RegionSize("seattle", 1, may_grow=False))
+    plan = grow(fleet(8_000, regions=regions))
+    assert plan.by_region == (("dallas", 3),)
+    assert plan.evidence["nodes"] == 6
+    nowhere = grow(fleet(8_000, regions=(RegionSize("seattle", 6, may_grow=False),)))
+    assert (nowhere.count, nowhere.needed) == (0, 3)
+    assert "no region is set to grow in" in nowhere.reason
+
+
 def test_what_ripens_by_then_is_not_asked_for_again() -> None:
     assert grow(fleet(8_000, capacity=(10_000, *range(10_100, 13_100, 100)))).count == 0
     assert grow(fleet(8_000, capacity=(10_000, *range(10_050, 11_550, 50)))).needed == 1

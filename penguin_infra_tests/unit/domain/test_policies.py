@@ -1,6 +1,7 @@
 """What the policies want done: pauses of listed nodes, and provisions and releases of requested ones."""
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address
 from uuid import UUID
 
@@ -133,6 +134,13 @@ def test_a_request_that_failed_for_good_is_released_with_its_failure() -> None:
     assert (action.node_id, action.kind) == (GIVEN_UP.node_id, ActionKind.RELEASE)
     assert action.reason == "provisioning node-002 failed for good: request_instance: no such plan"
     assert action.evidence == {"failure": "request_instance: no such plan"}
+
+
+def test_a_request_says_why_in_its_provision_and_ends_when_a_person_rejects_that() -> None:
+    (provision,) = plan_provisions([replace(FRESH, reason="80% is reached")])
+    assert provision.reason == "node-001 was requested by person:ada: 80% is reached"
+    (release,) = plan_releases([replace(FRESH, failure="rejected by person:bob: too dear", is_rejected=True)])
+    assert release.reason == "provisioning node-001 was rejected by person:bob: too dear"
 
 
 def test_the_fleets_own_provisions_are_held_by_the_kill_switch_whoever_asked_for_the_node() -> None:
