@@ -12,7 +12,7 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 
-from penguin_infra.cli import node_leaving, node_views
+from penguin_infra.cli import node_leaving, node_resizing, node_views
 from penguin_infra.cli.asking import ask_for
 from penguin_infra.cli.node_views import Name
 from penguin_infra.cli.output import (
@@ -51,6 +51,7 @@ app.command("show")(node_views.show_node)
 app.command("maintain")(node_leaving.maintain)
 app.command("decommission")(node_leaving.decommission)
 app.command("undrain")(node_leaving.undrain)
+app.command("resize")(node_resizing.resize)
 
 
 @app.command("provision")

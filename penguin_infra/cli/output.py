@@ -24,6 +24,7 @@ from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.domain.actions import PERSON_PREFIX
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.domain.policies.leave_on_request import CannotLeave
+from penguin_infra.domain.policies.resize_on_request import CannotResize
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.operations.approve_action import DecisionError
 from penguin_infra.operations.carry_out_batch import CannotAct
@@ -40,6 +41,7 @@ EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     BadRequest,
     CannotAct,
     CannotLeave,
+    CannotResize,
     CatalogueError,
     DatabaseError,
     DecisionError,

@@ -1,4 +1,4 @@
-"""What operators ask of one node (pause, resume, maintenance, decommission), and the ledger with its decisions.
+"""What operators ask of one node (pause, resume, resize, maintenance, decommission), and the ledger with its decisions.
 
 As the command line does it: through the guardrails into the ledger, in the key's name; the fleet's jobs do the work.
 """
@@ -16,14 +16,17 @@ from penguin_infra.domain.actions import ActionKind, ActionStatus, PlannedAction
 from penguin_infra.domain.lifecycle import NodeEvent, next_status
 from penguin_infra.domain.node import Node
 from penguin_infra.domain.policies.leave_on_request import MOST_DRAIN_MINUTES, ask_to_leave
+from penguin_infra.domain.policies.resize_on_request import ask_to_resize
 from penguin_infra.gateway import measures
 from penguin_infra.gateway.callers import Caller, caller_of
 from penguin_infra.gateway.errors import ApiError, json_response, render_error
 from penguin_infra.operations.approve_action import ActionNotFound, approve_action, reject_action
 from penguin_infra.operations.plan_actions import plan_actions_within
+from penguin_infra.operations.resize_node import check_region_is_free
 from penguin_infra.operations.resume_node import check_resumable
 from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes
+from penguin_infra.store.plan_prices import read_offers
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import Wiring
 
@@ -52,6 +55,13 @@ class Leave(Why):
         allow_inf_nan=False,
         description="How long it may deliver what it has; 0: at once; by default the policy's.",
     )
+
+
+class Resize(Why):
+    """Another plan for a node."""
+
+    plan: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=50, description="The provider's plan.")
+    allow_smaller: bool = Field(default=False, description="Also a smaller plan: it then waits for an approval.")
 
 
 class Which(BaseModel):
@@ -89,7 +99,7 @@ class ActionsOut(BaseModel):
 
 
 def add_node_routes(router: APIRouter, fleet: Wiring) -> None:
-    """Pause, resume, maintenance and decommission of one node."""
+    """Pause, resume, resize, maintenance and decommission of one node."""
 
     @router.post(
         "/infrastructure/nodes/{node_id}/pause", tags=["infrastructure"], status_code=202, response_model=ActionOut
@@ -117,6 +127,26 @@ def add_node_routes(router: APIRouter, fleet: Wiring) -> None:
             check_resumable(caller.connection, node)
             reason = asked.reason if asked else "asked for by the API"
             return PlannedAction(node.node_id, ActionKind.RESUME, reason, caller.name)
+
+        return _ask(fleet, caller, node_id, build)
+
+    @router.post(
+        "/infrastructure/nodes/{node_id}/resize", tags=["infrastructure"], status_code=202, response_model=ActionOut
+    )
+    def post_resize(caller: Annotated[Caller, caller_of(fleet, "operate")], node_id: NodeId, asked: Resize) -> Response:
+        """Give a node another plan of the provider's price list, as it was last seen."""
+
+        def build(node: Node) -> PlannedAction:
+            check_region_is_free(caller.connection, node)
+            return ask_to_resize(
+                node,
+                asked.plan,
+                ladder=fleet.policy.throughput.ladder(read_offers(caller.connection)),
+                reason=asked.reason,
+                requested_by=caller.name,
+                drain_minutes=fleet.policy.resize.drain_minutes,
+                may_shrink=asked.allow_smaller,
+            )
 
         return _ask(fleet, caller, node_id, build)
 

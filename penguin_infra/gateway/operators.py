@@ -17,6 +17,7 @@ from penguin_infra.domain.complaint import NotFeedback
 from penguin_infra.domain.lifecycle import IllegalTransition
 from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.domain.policies.leave_on_request import CannotLeave
+from penguin_infra.domain.policies.resize_on_request import CannotResize
 from penguin_infra.gateway.callers import Caller, caller_of
 from penguin_infra.gateway.errors import ApiError, Unavailable, json_response
 from penguin_infra.gateway.node_routes import add_action_routes, add_node_routes
@@ -66,6 +67,13 @@ class NodeOut(BaseModel):
     hostname: str | None
 
 
+class RotationNodeOut(NodeOut):
+    """A node that may send; `hour_left` and `day_left` are null where no warm-up limits it."""
+
+    hour_left: int | None = Field(description="Messages that it may still send in this hour (UTC).")
+    day_left: int | None = Field(description="Messages that it may still send on this day (UTC).")
+
+
 class NodesOut(BaseModel):
     """All nodes, by label."""
 
@@ -75,7 +83,7 @@ class NodesOut(BaseModel):
 class RotationOut(BaseModel):
     """The nodes that may send now, by label."""
 
-    nodes: list[NodeOut]
+    nodes: list[RotationNodeOut]
 
 
 class TokenOut(BaseModel):
@@ -98,8 +106,12 @@ def build_router(fleet: Wiring) -> APIRouter:
 
     @router.get("/infrastructure/rotation", tags=["infrastructure"], response_model=RotationOut)
     def get_rotation(caller: Annotated[Caller, caller_of(fleet, "read")]) -> Response:
-        """Who may send now."""
-        return json_response({"nodes": [_row(row._mapping) for row in nodes.rotation(caller.connection)]})
+        """Who may send now, and how much warming ones still may in this hour and on this day."""
+        found = [
+            _row(row._mapping) | {"hour_left": row.hour_left, "day_left": row.day_left}
+            for row in nodes.rotation(caller.connection)
+        ]
+        return json_response({"nodes": found})
 
     @router.get("/infrastructure/nodes", tags=["infrastructure"], response_model=NodesOut)
     def get_nodes(caller: Annotated[Caller, caller_of(fleet, "read")]) -> Response:
@@ -182,6 +194,7 @@ _MEANINGS: dict[type[Exception], tuple[int, str, str | None]] = {
     IllegalTransition: (409, "conflict", None),
     CannotAct: (409, "conflict", None),
     CannotLeave: (409, "conflict", None),
+    CannotResize: (409, "conflict", None),
     ActionNotFound: (404, "not_found", None),
     NotProposed: (409, "conflict", None),
     NowRefused: (409, "refused", None),

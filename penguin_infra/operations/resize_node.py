@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from penguin_infra.domain.actions import ActionKind
+from penguin_infra.domain.actions import ActionKind, ActionStatus
 from penguin_infra.domain.node import Node
 from penguin_infra.domain.policies.leave_on_request import CannotLeave, check_can_leave
 from penguin_infra.domain.policies.resize_deep_queue import ResizeLimits
-from penguin_infra.domain.policies.resize_on_request import FROM_PLAN, TO_PLAN
+from penguin_infra.domain.policies.resize_on_request import FROM_PLAN, TO_PLAN, CannotResize
 from penguin_infra.hostwind.provider import (
     INSTANCE_BUSY,
     UNCHANGED_PLAN,
@@ -38,6 +38,12 @@ END_RESIZE = "end_resize"
 STEPS = (BEGIN_RESIZE, DRAIN, CHANGE_PLAN, VERIFY_SERVICES, END_RESIZE)
 
 
+def check_region_is_free(connection: Connection, node: Node) -> None:
+    """Raise `CannotResize` while another node of the region is resized, or soon will be: one of a region at a time."""
+    if other := resizes.resized_in_region(connection, node.region, but=node.node_id):
+        raise CannotResize(f"{other} of {node.region} is being resized: one of a region at a time, ask again later")
+
+
 def begin_resize(work: NodeWork) -> None:
     """See that the node can be resized now: in service, its instance running, and nobody else at work on it.
 
@@ -53,7 +59,8 @@ def begin_resize(work: NodeWork) -> None:
         with work.engine.connect() as connection:
             if node.node_id in recoveries.recovering_nodes(connection):
                 raise StepError(f"{node.label} is being recovered: tried again later")
-            if other := resizes.running_in_region(connection, node.region, but=node.node_id):
+            running = {ActionStatus.RUNNING}
+            if other := resizes.resized_in_region(connection, node.region, but=node.node_id, statuses=running):
                 raise StepError(f"{other} of {node.region} is being resized: one of a region at a time")
         instance = read_instance(work, node)
         if instance.status is not InstanceStatus.RUNNING:

@@ -3,7 +3,7 @@
 Whether a queue is deep, and what is done about it, is `domain/policies/resize_deep_queue.py`'s.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -64,12 +64,14 @@ def queueing_nodes(connection: Connection, limits: QueueLimits, *, now: datetime
     ]
 
 
-def running_in_region(connection: Connection, region: str, *, but: UUID) -> str | None:
-    """The label of another node of the region whose resize runs."""
+def resized_in_region(
+    connection: Connection, region: str, *, but: UUID, statuses: Collection[ActionStatus] = UNDER_WAY
+) -> str | None:
+    """The label of another node of the region whose resize is in one of these statuses."""
     query = (
         select(n.label)
         .join_from(node_actions, sending_nodes)
-        .where(a.kind == ActionKind.RESIZE, a.status == ActionStatus.RUNNING, n.region == region, n.id != but)
+        .where(a.kind == ActionKind.RESIZE, a.status.in_(statuses), n.region == region, n.id != but)
     )
     label: str | None = connection.scalar(query.order_by(n.label).limit(1))
     return label

@@ -90,6 +90,7 @@ IMPOSSIBLE = [
     ("maintenance", NodeStatus.MAINTENANCE, "cannot be maintenance_begun"),
     ("decommission", NodeStatus.PROVISIONING, "cancel its provision run in the UI"),
     ("decommission", NodeStatus.DECOMMISSIONED, "it is final"),
+    ("resize", NodeStatus.PAUSED, "only a node in service is resized"),
 ]
 
 
@@ -97,7 +98,8 @@ def test_what_is_not_possible_as_things_are_is_a_conflict(gateway: Gateway) -> N
     key = gateway.key("admin")
     for number, (verb, status, words) in enumerate(IMPOSSIBLE, start=1):
         node_id = add_node(gateway.engine, number, status)
-        assert words in refused(gateway.post(f"{API}/nodes/{node_id}/{verb}", key, WHY), 409, "conflict")
+        body = WHY | {"plan": "ssd-4"} if verb == "resize" else WHY
+        assert words in refused(gateway.post(f"{API}/nodes/{node_id}/{verb}", key, body), 409, "conflict")
     assert asked(gateway) == []
 
 

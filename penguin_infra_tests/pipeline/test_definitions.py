@@ -103,7 +103,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "release": ("slow", "-10", 1800),
         "recover": ("urgent", "10", 3600),
         "reinstall": ("slow", "-10", 21600),
-        "resize": ("slow", "0", 21600),
+        "resize": ("slow", "-10", 21600),
         "maintenance": ("slow", "-10", 16200),
         "decommission": ("slow", "-10", 18000),
         "advance_warmup": ("routine", "0", 900),
