@@ -32,6 +32,32 @@ clean_span_seconds = 60
 poll_seconds = 1
 # The nodes' addresses are this machine's own: every port that anything here listens on would count as open on a node.
 scan_ports = false
+
+# A lab's node is asked for 720 messages an hour. These limits let a person watch what takes weeks otherwise: a fresh
+# node carries that at once, and is ripe in days.
+[warmup]
+curve = "lab"
+curves = { lab = [24000, 26400, 28800] }
+delivered_share = 0.5
+
+[capacity]
+messages_per_hour = { ssd-1 = 1200, ssd-2 = 2400, ssd-4 = 4800 }
+
+[delivery]
+# Within what an hour's allowance lets a bounce storm send.
+bounce_alert_rate = 0.03
+bounce_pause_rate = 0.04
+
+[resize]
+# Ten minutes of a deep queue.
+windows = 2
+
+[growth]
+warm_spares = 0
+# All of a new lab's nodes are young.
+fewest_young_allowed = 20
+most_requests_a_day = 20
+most_monthly_usd = 200
 """
 
 _DNS_KEY_NAME = "penguin-lab"
