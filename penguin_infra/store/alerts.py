@@ -86,6 +86,15 @@ def save_alerts(
     return AlertChanges(**changed)
 
 
+def open_alerts(connection: Connection, rule: str) -> dict[str, Alert]:
+    """The rule's open alerts as they were told last, by subject."""
+    rows = connection.execute(select(alerts).where(a.rule == rule, a.resolved_at.is_(None)))
+    return {
+        row.subject: Alert(rule, row.subject, AlertSeverity(row.severity), row.summary, row.evidence, row.node_id)
+        for row in rows
+    }
+
+
 def list_alerts(
     connection: Connection,
     *,

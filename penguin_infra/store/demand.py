@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from penguin_infra.domain.demand import DemandHour, recent_demand
@@ -21,6 +21,40 @@ FRESH_FOR = timedelta(minutes=10)
 
 # As far as a present sum, its queue at both ends and all its samples reach.
 _RECENT = timedelta(hours=54)
+
+# Agents keep what they could not hand over for a week; the eighth day is for the hours at its ends.
+RECOUNTED = timedelta(days=8)
+
+# Each hour of those is added up again within the next one: so many in every minute, by the minute's number.
+_SLICE = timedelta(hours=4)
+
+_HOUR = timedelta(hours=1)
+
+# A fleet that is measured for the first time has its past told at once, as far as a forecast looks back.
+_HISTORY = timedelta(days=183)
+
+# Nodes of all statuses: what a decommissioned one delivered was asked for, too.
+_SUM_HOURS = text("""
+INSERT INTO fleet.demand_hours AS known (hour_at, region, ended)
+SELECT hours.hour_at, node.region,
+    sum(hours.sent + hours.hard_bounces + hours.soft_bounces + hours.policy_rejections + hours.expired)::bigint
+FROM fleet.delivery_hours AS hours JOIN fleet.sending_nodes AS node ON node.id = hours.node_id
+WHERE hours.hour_at >= :begin_at AND hours.hour_at < :end_at
+GROUP BY 1, 2
+ON CONFLICT (hour_at, region) DO UPDATE SET ended = excluded.ended WHERE known.ended <> excluded.ended
+""")
+
+# A region of which nobody speaks gets no row: its depth is not known.
+_SET_DEPTHS = text("""
+INSERT INTO fleet.demand_hours AS known (hour_at, region, queue_depth)
+SELECT CAST(:hour_at AS timestamptz), node.region,
+    sum(pulse.queue_active + pulse.queue_deferred + coalesce(pulse.queue_held, 0))
+FROM fleet.node_pulses AS pulse JOIN fleet.sending_nodes AS node ON node.id = pulse.node_id
+WHERE pulse.received_at >= :since AND node.status <> 'decommissioned'
+GROUP BY node.region
+HAVING count(pulse.queue_active + pulse.queue_deferred) > 0
+ON CONFLICT (hour_at, region) DO UPDATE SET queue_depth = excluded.queue_depth
+""")
 
 
 def read_hours(connection: Connection, since: datetime) -> list[DemandHour]:
@@ -44,6 +78,34 @@ def read_hours(connection: Connection, since: datetime) -> list[DemandHour]:
     ]
 
 
+def count_hours(connection: Connection, now: datetime) -> None:
+    """Add up the hours that may have changed, and note what waits now; what was refused stays.
+
+    The last hours each time, from the newest known one on; all the others of `RECOUNTED` by turns, for mail that agents
+    told of late.
+    """
+    this_hour = hour_of(now)
+    newest = connection.scalar(
+        select(func.max(d.hour_at)).where(d.hour_at < this_hour, (d.ended > 0) | d.queue_depth.is_not(None))
+    )
+    begin_at = this_hour - _HISTORY if newest is None else min(newest, this_hour - 2 * _HOUR)
+    connection.execute(_SUM_HOURS, {"begin_at": begin_at, "end_at": this_hour + _HOUR})
+    turn_at = this_hour - now.minute * _SLICE
+    if turn_at > this_hour - RECOUNTED:
+        connection.execute(_SUM_HOURS, {"begin_at": turn_at - _SLICE, "end_at": turn_at})
+    connection.execute(_SET_DEPTHS, {"hour_at": this_hour, "since": now - FRESH_FOR})
+
+
+def refused_by_region(connection: Connection, since: datetime) -> dict[str, int]:
+    """Messages that were turned away from that hour on."""
+    rows = connection.execute(
+        select(d.region, func.sum(d.refused).label("messages"))
+        .where(d.hour_at >= since, d.refused > 0)
+        .group_by(d.region)
+    )
+    return {row.region: int(row.messages) for row in rows}
+
+
 def present_demand(connection: Connection, now: datetime) -> float | None:
     """Messages that a day asks for, by most of the recent sums; None where nobody measured any."""
     sums = recent_demand(read_hours(connection, now - _RECENT), now)
@@ -60,10 +122,14 @@ def fresh_capacity(connection: Connection, now: datetime) -> dict[UUID, int]:
 
 def add_refused(connection: Connection, *, region: str, messages: int, at: datetime) -> None:
     """Count messages that the dispatcher turned away for want of allowance, into the hour (UTC) of that moment."""
-    hour_at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    row = upsert(demand_hours).values(hour_at=hour_at, region=region, refused=messages)
+    row = upsert(demand_hours).values(hour_at=hour_of(at), region=region, refused=messages)
     connection.execute(
         row.on_conflict_do_update(
             index_elements=[d.hour_at, d.region], set_={"refused": d.refused + row.excluded.refused}
         )
     )
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The beginning of the hour (UTC) that holds that moment."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
