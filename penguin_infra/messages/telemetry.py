@@ -118,7 +118,7 @@ class DeliveryBatch:
 
 @dataclass(frozen=True)
 class Directive:
-    """What the agent is to do until told otherwise; `version` grows with every change.
+    """What the agent is to do until told otherwise; `version` grows with every change, those of allowances aside.
 
     `transport`: `hold` or `release`. An allowance (messages; None: no limit) that is not renewed within
     `expires_in_seconds` halves. `restart`: `none`, `mta` or `agent`, once for each `restart_id`.

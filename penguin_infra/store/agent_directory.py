@@ -1,6 +1,7 @@
 """What the gateway must know of every agent at hand: whose each token is, and what each node is told.
 
-Two queries for the whole fleet, made for being repeated every second. How they are cached is the gateway's.
+Two queries for the whole fleet, made for being repeated every second, and a dearer one of what warming nodes may send.
+How they are cached is the gateway's.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,14 @@ class Standing(NamedTuple):
     version: int
     restart: str | None
     restart_id: str | None
+    is_warming: bool = False
+
+
+class Allowance(NamedTuple):
+    """Messages in all that a warming node may send on this day and in this hour (UTC)."""
+
+    daily: int
+    hourly: int
 
 
 _LIVE_TOKENS = """
@@ -32,7 +41,8 @@ SELECT
     node.status IN ('warming', 'active') AND NOT coalesce(listing.is_open, false),
     floor(extract(epoch FROM greatest(node.updated_at, listing.changed_at, directive.requested_at)) * 1000)::bigint,
     directive.restart,
-    directive.restart_id::text
+    directive.restart_id::text,
+    node.status = 'warming'
 FROM fleet.sending_nodes AS node
 LEFT JOIN (
     SELECT ip_address, bool_or(delisted_at IS NULL) AS is_open, max(greatest(listed_at, delisted_at)) AS changed_at
@@ -42,6 +52,9 @@ LEFT JOIN (
 ) AS listing ON listing.ip_address = node.ip_address
 LEFT JOIN fleet.node_directives AS directive ON directive.node_id = node.id
 """
+
+
+_ALLOWANCES = "SELECT node_id::text, daily, hourly FROM fleet.sending_allowances"
 
 
 async def read_tokens(connection: AnyConnection) -> dict[bytes, str]:
@@ -64,3 +77,18 @@ async def read_standings(connection: AnyConnection) -> Sequence[Standing]:
     cursor = connection.cursor(binary=True)
     await cursor.execute(_STANDINGS, prepare=True)
     return [Standing(*row) for row in await cursor.fetchall()]
+
+
+async def read_allowances(connection: AnyConnection) -> dict[str, Allowance]:
+    """What each warming node may send: it adds up the day's deliveries of all of them."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(_ALLOWANCES, prepare=True)
+    return {node_id: Allowance(daily, hourly) for node_id, daily, hourly in await cursor.fetchall()}
+
+
+async def find_allowance(connection: AnyConnection, node_id: str) -> Allowance | None:
+    """What one node may send; None of a node that is not warming."""
+    query = f"{_ALLOWANCES} WHERE node_id = %(node_id)s"
+    cursor = await connection.execute(query, {"node_id": node_id}, prepare=True)
+    row = await cursor.fetchone()
+    return Allowance(*row[1:]) if row is not None else None

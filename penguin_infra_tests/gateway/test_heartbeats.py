@@ -28,7 +28,7 @@ def test_a_heartbeat_is_kept_before_it_is_answered(gateway: Gateway) -> None:
 
 
 def test_the_agent_understands_the_answer(gateway: Gateway) -> None:
-    node_id = add_node(gateway.engine)
+    node_id = add_node(gateway.engine, status=NodeStatus.ACTIVE)
     told = Directive.from_json(gateway.post(HEARTBEAT, gateway.token(node_id), heartbeat(node_id)).json())
     assert (told.transport, told.restart, told.restart_id, told.hourly_allowance) == ("release", "none", None, None)
     assert told.version > 0

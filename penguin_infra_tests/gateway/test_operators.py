@@ -9,8 +9,9 @@ import pytest
 
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store import credentials
-from penguin_infra_tests.fleets import add_node, list_address
+from penguin_infra_tests.fleets import AMPLE_DAILY, add_node, list_address
 from penguin_infra_tests.gateway.conftest import HEARTBEAT, Gateway, heartbeat
+from penguin_infra_tests.gateway.test_allowances import hourly_now
 from penguin_infra_tests.gateway.test_refusals import refused
 
 NODES = "/api/v1/infrastructure/nodes"
@@ -97,6 +98,7 @@ def test_the_rotation_holds_who_may_send(gateway: Gateway) -> None:
     key = gateway.key("read")
     (told,) = gateway.get(ROTATION, key).json()["nodes"]
     assert (told["node_id"], told["ip_address"], told["status"]) == (str(sending), "127.77.0.1", "warming")
+    assert (told["hour_left"], told["day_left"]) == (hourly_now(AMPLE_DAILY), AMPLE_DAILY)
     assert [node["label"] for node in gateway.get(NODES, key).json()["nodes"]] == ["node-001", "node-002", "node-003"]
 
 
