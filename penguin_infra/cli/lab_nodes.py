@@ -25,7 +25,10 @@ _NEXT = {
     Scenario.MTA_DOWN: "its mail server is down: it leaves the rotation with the next heartbeat, and is restarted",
     Scenario.BOUNCE_STORM: "half of its mails bounce: an alert opens within two minutes, then it is paused",
     Scenario.COMPLAINTS: "30 complaints a minute come in about it: an alert opens, then it is paused",
-    Scenario.FLOOD: "its queue grows by 2,000 mails a minute",
+    Scenario.FLOOD: "its queue grows by 2,000 mails a minute and its CPU is at 97 %: after six windows of 5 min it is "
+    "resized to a larger plan ([resize] windows in the policy file), which ends the flood",
+    Scenario.DEFERRALS: "remote hosts put its mail off and its queue grows by 2,000 mails a minute: it is left alone, "
+    "and the plan says why",
     Scenario.CALM: "it behaves as usual again",
 }
 
@@ -86,7 +89,8 @@ _scenario_command(Scenario.SILENCE, "Let a node's agent fall silent, as if its m
 _scenario_command(Scenario.MTA_DOWN, "Stop a node's mail server while its agent goes on.")
 _scenario_command(Scenario.BOUNCE_STORM, "Let a node send to a bad list: half of its mails bounce.")
 _scenario_command(Scenario.COMPLAINTS, "Let recipients call a node's mails spam.")
-_scenario_command(Scenario.FLOOD, "Let a node's queue grow far faster than it sends.")
+_scenario_command(Scenario.FLOOD, "Let a node's queue grow far faster than its CPU can send: a larger plan ends it.")
+_scenario_command(Scenario.DEFERRALS, "Let remote hosts put most of a node's mail off: no plan of its own would help.")
 _scenario_command(Scenario.CALM, "Let a node, or all, behave as usual again.")
 
 

@@ -19,6 +19,7 @@ from penguin_infra.lab.signed_mail import compose_signed_mail
 
 _ORDER_FILE = "host.json"
 _HISTORY_FILE = "history-told"
+_PLAN_FILE = "plan"
 # Longer than an agent's step, shorter than its request to a gateway that is away: that one ends by itself.
 _JOIN_SECONDS = 3.0
 
@@ -56,6 +57,14 @@ class LabNode:
     def mark_history_told(self) -> None:
         """The gateway knows."""
         (self.folder / _HISTORY_FILE).touch()
+
+    def keep_plan(self, plan: str) -> str | None:
+        """Note the machine's plan; returns the one that it had before, None where nobody knew. Outlives a restart."""
+        file = self.folder / _PLAN_FILE
+        former = file.read_text().strip() if file.exists() else None
+        if former != plan:
+            file.write_text(plan)
+        return former
 
     def speak(self) -> None:
         """Let its agent run."""

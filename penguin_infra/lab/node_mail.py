@@ -26,29 +26,51 @@ _LONGEST_LOG_BYTES = 5_000_000
 
 
 class NodeMail:
-    """One node's outgoing mail: a log that grows with time, and a queue. `first_id`: Postfix never uses one twice."""
+    """One node's outgoing mail: a log that grows with time, and a queue. `first_id`: Postfix never uses one twice.
+
+    `waiting` mails wait for the node, `put_off` ones for remote hosts, or for a transport that is held.
+    """
 
     def __init__(self, log: Path, *, seed: int, first_id: int = 1) -> None:
         self.log = log
-        self.queue = 0
+        self.waiting = 0
+        self.put_off = 0
         self._random = random.Random(seed)
         self._ids = count(first_id)
         self._owed = 0.0
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
 
+    @property
+    def queue(self) -> int:
+        """All mails that are not delivered yet."""
+        return self.waiting + self.put_off
+
+    def empty_queue(self) -> None:
+        """All of it is delivered, or was taken back."""
+        self.waiting = self.put_off = 0
+
     def pass_time(self, seconds: float, mood: Mood, *, is_held: bool, now: datetime) -> None:
         """Send what the mood sends in that time; a held transport sends nothing, and the queue grows."""
         wanted = mood.messages_per_minute * seconds / 60 + self._owed
         messages = int(wanted)
         self._owed = wanted - messages
-        self.queue += round(mood.queue_per_minute * seconds / 60)
+        piled = round(mood.queue_per_minute * seconds / 60)
+        if mood.is_put_off:
+            self.put_off += piled
+        else:
+            self.waiting += piled
         if is_held or mood.is_mta_down:
-            self.queue += messages
+            self.put_off += messages
             return
-        relieved = min(self.queue, messages)
-        self.queue -= relieved if not mood.queue_per_minute else 0
+        if not mood.queue_per_minute:
+            self._relieve(messages)
         self._write([line for _ in range(messages) for line in self._lines(mood, now)])
+
+    def _relieve(self, messages: int) -> None:
+        from_waiting = min(self.waiting, messages)
+        self.waiting -= from_waiting
+        self.put_off -= min(self.put_off, messages - from_waiting)
 
     def tell(self, attempt: Attempt, relay: str, *, now: datetime) -> None:
         """Write down how an attempt at a real mail ended."""

@@ -37,7 +37,7 @@ class SimulatedNode:
         """Behave so from now on."""
         self.scenario, self.mood = scenario, mood_of(scenario)
         if scenario is Scenario.CALM:
-            self.mail.queue = 0
+            self.mail.empty_queue()
 
     def pass_time(self, seconds: float, now: datetime) -> None:
         """Send what the node sends in that time."""
@@ -60,6 +60,12 @@ class SimulatedNode:
         if self.scenario in {Scenario.SILENCE, Scenario.MTA_DOWN}:
             self.play(Scenario.CALM)
 
+    def resize(self) -> None:
+        """Come up afresh on another plan: it is large enough for what flooded it."""
+        self._boot_id = str(uuid4())
+        if self.scenario is Scenario.FLOOD:
+            self.play(Scenario.CALM)
+
     # What the agent asks of its host.
 
     def boot_id(self) -> str:
@@ -69,8 +75,9 @@ class SimulatedNode:
     def read(self) -> Probes:
         """Everything as it is now."""
         busy = min(1.0, self.mood.messages_per_minute / 600)
+        cpu_percent = 3 + 80 * busy if self.mood.cpu_percent is None else self.mood.cpu_percent - 2
         return Probes(
-            cpu_percent=round(3 + 80 * busy + self._random.uniform(0, 4), 1),
+            cpu_percent=round(cpu_percent + self._random.uniform(0, 4), 1),
             memory_percent=round(38 + self._random.uniform(-1, 1), 1),
             disk_percent=round(21 + min(60, self.mail.queue / 1000), 1),
             rx_bytes_per_second=round(900 + 400 * self.mood.messages_per_minute),
@@ -103,15 +110,16 @@ class SimulatedNode:
         return self.folder / "held"
 
     def _mta(self) -> Mta:
+        """The queue, apart by what it waits for. A mail that piles up is late already: a thousand of them are old."""
         if self.mood.is_mta_down:
             return Mta(state="down")
-        waiting = self.queued
-        reasons = (DelayReason("host said: 421 4.7.0 try again later", waiting),) if waiting else ()
+        waiting, put_off = self.mail.waiting, self.mail.put_off + self.postbox.count()
+        reasons = (DelayReason("host said: 421 4.7.0 try again later", put_off),) if put_off else ()
         return Mta(
             state="up",
-            active=min(waiting, 20_000),
-            deferred=waiting,
+            active=waiting,
+            deferred=put_off,
             held=0,
-            oldest_age_seconds=min(3_600, waiting) if waiting else None,
+            oldest_age_seconds=min(3_600, self.queued) if self.queued else None,
             delay_reasons=reasons,
         )

@@ -26,6 +26,14 @@ class Registered:
     hostname: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A node's instance at the provider: its plan, and how often it was rebooted."""
+
+    plan: str
+    reboots: int
+
+
 class Surroundings:
     """The gateway and the provider. `api_key` is an operator's; nodes' own tokens are not known here."""
 
@@ -48,9 +56,9 @@ class Surroundings:
         names = Registered.__dataclass_fields__
         return {node["node_id"]: Registered(**{name: node[name] for name in names}) for node in answer["nodes"]}
 
-    def machines(self) -> dict[str, int]:
-        """The provider's instances by the end of their label, which tells whose each is, and how often it rebooted."""
-        found: dict[str, int] = {}
+    def machines(self) -> dict[str, Machine]:
+        """The provider's instances by the end of their label, which tells whose each is."""
+        found: dict[str, Machine] = {}
         page: int | None = 1
         while page:
             answer = self._provider.get("/instances", params={"page": page, "per_page": 100}).raise_for_status().json()
@@ -58,7 +66,8 @@ class Surroundings:
                 inside = self._provider.get(f"/lab/instances/{instance['id']}")
                 if inside.status_code == httpx.codes.NOT_FOUND:
                     continue  # deleted since the list was made
-                found[instance["label"].rpartition("-")[2]] = int(inside.raise_for_status().json()["reboots"])
+                reboots = int(inside.raise_for_status().json()["reboots"])
+                found[instance["label"].rpartition("-")[2]] = Machine(instance["plan"], reboots)
             page = answer["next_page"]
         return found
 

@@ -21,7 +21,7 @@ from penguin_infra.lab.host_orders import HostOrder, MailOrder, UnknownLabNode
 from penguin_infra.lab.lab_node import LabNode, installed_order, token_file, write_installation
 from penguin_infra.lab.node_keys import NodeKeys, read_keys
 from penguin_infra.lab.node_moods import Scenario
-from penguin_infra.lab.node_surroundings import Registered, Surroundings
+from penguin_infra.lab.node_surroundings import Machine, Registered, Surroundings
 from penguin_infra.lab.scenario_file import ScenarioFile
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class LabNodes:
     # What happens by itself.
 
     def look(self) -> None:
-        """End what is gone, bring back what is there again, reboot what was rebooted."""
+        """End what is gone, bring back what is there again, boot anew what was rebooted or resized."""
         began_seconds = time.monotonic()
         registered, machines = self._surroundings.registered_nodes(), self._surroundings.machines()
         with self._lock:
@@ -179,20 +179,31 @@ class LabNodes:
             # Restarts and reboots end some of them.
             self._keep_scenarios()
 
-    def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[str, int]) -> None:
+    def _settle(self, node: LabNode, registered: Mapping[str, Registered], machines: Mapping[str, Machine]) -> None:
         known = registered.get(node.order.node_id)
-        reboots = machines.get(node.order.node_id.replace("-", "")[:8])
+        machine = machines.get(node.order.node_id.replace("-", "")[:8])
         is_decommissioned = known is not None and known.status == "decommissioned"
-        node.is_present = known is not None and not is_decommissioned and reboots is not None
+        node.is_present = known is not None and not is_decommissioned and machine is not None
         node.is_in_service = node.is_present and known is not None and known.status in _IN_SERVICE
-        if reboots is None and is_decommissioned:
-            self._forget(node.order.label)
-            return
-        while node.inside.reboots < (reboots or 0):
+        if machine is None:
+            if is_decommissioned:
+                self._forget(node.order.label)
+                return
+        else:
+            self._boot_anew(node, machine)
+        self._let_speak(node)
+
+    def _boot_anew(self, node: LabNode, machine: Machine) -> None:
+        while node.inside.reboots < machine.reboots:
             logger.info("%s was rebooted", node.order.label)
             node.silence()
             node.inside.reboot()
-        self._let_speak(node)
+        former = node.keep_plan(machine.plan)
+        if former not in {None, machine.plan}:
+            logger.info("%s was resized from %s to %s", node.order.label, former, machine.plan)
+            node.silence()
+            node.inside.resize()
+            self._keep_scenarios()
 
     def _let_speak(self, node: LabNode) -> None:
         is_silent = node.inside.mood.is_silent or not node.is_present

@@ -38,6 +38,21 @@ def test_a_node_whose_machine_is_gone_is_silent_and_unknown(lab: Lab) -> None:
     assert folder_of(lab, host).exists()
 
 
+def test_a_changed_plan_boots_the_node_anew_and_ends_its_flood(lab: Lab) -> None:
+    flooded, other = lab.installed(), lab.installed()
+    boots = "SELECT boot_id FROM fleet.node_pulses WHERE node_id = :node_id"
+    until("its plan is known", (folder_of(lab, flooded) / "plan").exists)
+    for host in (flooded, other):
+        assert lab.nodes.ask("POST", f"/nodes/{host.label}/scenario", {"scenario": "flood"}).status_code == 200
+    before = lab.scalar(boots, flooded)
+    lab.simulator.ask("POST", f"/instances/{flooded.provider_id}/resize", body={"plan": "ssd-4"}).raise_for_status()
+    until("the flood is over", lambda: lab.nodes.nodes()[flooded.label]["scenario"] == "calm")
+    until("it has booted", lambda: lab.scalar(boots, flooded) != before)
+    assert lab.nodes.nodes()[flooded.label]["is_speaking"]
+    assert lab.nodes.nodes()[other.label]["scenario"] == "flood"
+    lab.nodes.ask("POST", f"/nodes/{other.label}/scenario", {"scenario": "calm"})
+
+
 @pytest.mark.parametrize("event", [NodeEvent.DECOMMISSIONED, NodeEvent.PROVISIONING_FAILED])
 def test_a_decommissioned_node_is_silent_and_forgotten_with_its_machine(lab: Lab, event: NodeEvent) -> None:
     is_new = event is NodeEvent.PROVISIONING_FAILED

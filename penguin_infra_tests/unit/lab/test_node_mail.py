@@ -16,6 +16,7 @@ from penguin_infra.lab.node_mail import NodeMail
 from penguin_infra.lab.node_moods import USUAL, Scenario, mood_of
 from penguin_infra.lab.node_postbox import Attempt
 from penguin_infra.lab.node_simulation import SimulatedNode
+from penguin_infra.messages.telemetry import Probes
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -51,6 +52,58 @@ def test_a_full_log_is_moved_away_as_logrotate_does(mail: NodeMail, monkeypatch:
     mail.pass_time(60, USUAL, is_held=False, now=NOW)
     assert mail.log.with_suffix(".log.1").read_text() == first
     assert mail.log.read_text() != first
+
+
+def seen(node: SimulatedNode, *, minutes: float = 1) -> Probes:
+    node.pass_time(60 * minutes, NOW)
+    return node.read()
+
+
+def test_a_flood_waits_for_the_nodes_own_cpu_and_uses_up_no_allowance(tmp_path: Path) -> None:
+    node = SimulatedNode(tmp_path, seed=1, scenario=Scenario.FLOOD)
+    probes = seen(node)
+    assert (probes.mta.active, probes.mta.deferred) == (2_000, 0)
+    assert probes.cpu_percent is not None
+    assert 95 <= probes.cpu_percent <= 99
+    assert (probes.mta.oldest_age_seconds or 0) >= 900
+    text = node.mail.log.read_text()
+    assert text.count("status=sent") + text.count("status=bounced") == USUAL.messages_per_minute
+    assert text.count("status=deferred") <= 2
+
+
+def test_mail_that_remote_hosts_put_off_is_deferred_and_keeps_no_cpu_busy(tmp_path: Path) -> None:
+    node = SimulatedNode(tmp_path, seed=1, scenario=Scenario.DEFERRALS)
+    probes = seen(node)
+    assert (probes.mta.active, probes.mta.deferred) == (0, 2_000)
+    assert (probes.cpu_percent or 0) < 20
+    assert [reason.count for reason in probes.mta.delay_reasons] == [2_000]
+    assert node.mail.log.read_text().count("status=deferred") >= 8
+
+
+def test_no_mail_is_counted_twice(tmp_path: Path) -> None:
+    node = SimulatedNode(tmp_path, seed=1, scenario=Scenario.FLOOD)
+    seen(node)
+    node.play(Scenario.DEFERRALS)
+    mta = seen(node).mta
+    assert (mta.active, mta.deferred, node.queued) == (2_000, 2_000, 4_000)
+
+
+def test_a_larger_plan_ends_a_flood_and_nothing_else(tmp_path: Path) -> None:
+    flooded = SimulatedNode(tmp_path / "flooded", seed=1, scenario=Scenario.FLOOD)
+    put_off = SimulatedNode(tmp_path / "put-off", seed=1, scenario=Scenario.DEFERRALS)
+    for node in (flooded, put_off):
+        seen(node)
+        before = node.boot_id()
+        node.resize()
+        assert node.boot_id() != before
+    assert (flooded.scenario, flooded.queued) == (Scenario.CALM, 0)
+    assert (put_off.scenario, put_off.queued) == (Scenario.DEFERRALS, 2_000)
+
+
+def test_a_queue_is_delivered_once_the_node_may_send_again(mail: NodeMail) -> None:
+    mail.pass_time(600, USUAL, is_held=True, now=NOW)
+    mail.pass_time(300, USUAL, is_held=False, now=NOW)
+    assert mail.queue == 60
 
 
 def test_the_same_seed_writes_the_same_mail(tmp_path: Path) -> None:
