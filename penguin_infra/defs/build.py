@@ -6,9 +6,11 @@ import dagster as dg
 
 from penguin_infra.defs import schedules
 from penguin_infra.defs.observation.blacklists import blacklists
+from penguin_infra.defs.observation.capacity import capacity_utilisation
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.observation.prices import plan_prices
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.remediation.decommission import decommission, decommission_sensor
 from penguin_infra.defs.remediation.maintenance import maintenance, maintenance_sensor
@@ -53,9 +55,11 @@ def build_definitions(
         assets=[
             provider_instances,
             node_inventory,
+            plan_prices,
             blacklists,
             node_health,
             delivery_rates,
+            capacity_utilisation,
             warmup_progress,
             alerts_open,
         ],

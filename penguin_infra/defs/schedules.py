@@ -6,16 +6,18 @@ import dagster as dg
 
 from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.observation.blacklists import blacklists
+from penguin_infra.defs.observation.capacity import capacity_utilisation
 from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
+from penguin_infra.defs.observation.prices import plan_prices
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
 
 take_inventory = dg.define_asset_job(
     "take_inventory",
-    selection=dg.AssetSelection.assets(provider_instances, node_inventory),
-    description="The provider's instances, and where the registry differs from them.",
+    selection=dg.AssetSelection.assets(provider_instances, node_inventory, plan_prices),
+    description="The provider's instances, where the registry differs from them, and what plans cost.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )
 
@@ -28,7 +30,7 @@ sweep_blacklists = dg.define_asset_job(
 
 measure_telemetry = dg.define_asset_job(
     "measure_telemetry",
-    selection=dg.AssetSelection.assets(node_health, delivery_rates, warmup_progress, alerts_open),
+    selection=dg.AssetSelection.assets(node_health, delivery_rates, capacity_utilisation, warmup_progress, alerts_open),
     description="What the nodes tell of themselves and of their mail, and what people must know of.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )

@@ -41,7 +41,8 @@ WITH delivered AS (
     FROM fleet.node_pulses WHERE received_at >= :fresh_at
 )
 SELECT node.id AS node_id, node.label, node.region, node.plan, node.status,
-    rotation.node_id IS NOT NULL AS is_in_rotation, warmup.daily, coalesce(delivered.day, 0) AS ended_last_day, coalesce(delivered.hour, 0) AS ended_last_hour,
+    rotation.node_id IS NOT NULL AS is_in_rotation, warmup.daily,
+    coalesce(delivered.day, 0) AS ended_last_day, coalesce(delivered.hour, 0) AS ended_last_hour,
     pulse.depth AS queue_depth, coalesce(pulse.depth - day_ago.depth, 0) AS queue_growth,
     pulse.queue_oldest_seconds AS oldest_age_seconds, pulse.cpu_percent, pulse.memory_percent,
     pulse.node_id IS NOT NULL AS is_speaking

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from penguin_infra_tests.benchmarks import (
     agent_budget,
+    capacity_time,
     delivery_time,
     detect_to_act,
     gateway_rate,
@@ -76,6 +77,17 @@ def _delivery(directory: Path) -> Iterator[Row]:
     yield Row(what, large.slowest, delivery_time.BUDGET_SECONDS, peer, small.slowest)
 
 
+def _capacity(directory: Path) -> Iterator[Row]:
+    sizes = (capacity_time.LARGE_FLEET, capacity_time.SMALL_FLEET)
+    large, small = (capacity_time.measure_capacity_time(directory, node_count=count) for count in sizes)
+    for what, ours, peers in (
+        ("a window closed", large.closing, small.closing),
+        ("in between", large.between, small.between),
+    ):
+        what = f"capacity measured, {what}, {sizes[0]:,} nodes, s"
+        yield Row(what, ours, capacity_time.BUDGET_SECONDS, f"{sizes[1]} nodes", peers)
+
+
 def _gateway(directory: Path) -> Iterator[Row]:
     found = gateway_rate.measure_gateway_rate(directory)
     ours, plain, peer = found.ours, found.plain, "a plain handler"
@@ -109,6 +121,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "detect": _detect,
     "agent": _agent,
     "delivery": _delivery,
+    "capacity": _capacity,
 }
 
 

@@ -62,9 +62,11 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "alerts_open": ("reporting", []),
         "blacklist_health": ("reputation", []),
         "blacklist_status": ("reputation", []),
+        "capacity_utilisation": ("telemetry", []),
         "delivery_rates": ("telemetry", []),
         "node_health": ("telemetry", []),
         "node_inventory": ("inventory", ["provider_instances"]),
+        "plan_prices": ("cost", []),
         "provider_instances": ("inventory", []),
         "warmup_progress": ("telemetry", []),
     }
@@ -77,6 +79,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "blacklist_status:answers_are_fresh": False,
         "blacklist_status:lists_are_healthy": False,
         "blacklist_status:no_list_lists_everybody": True,
+        "capacity_utilisation:nodes_are_windowed": False,
+        "capacity_utilisation:plans_are_priced": False,
         "delivery_rates:complaints_are_attributed": False,
         "delivery_rates:deliveries_are_reported": False,
         "node_health:few_are_silent": False,
@@ -85,6 +89,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "node_inventory:no_orphans": False,
         "node_inventory:no_strays": False,
         "node_inventory:nothing_changed_unasked": False,
+        "plan_prices:prices_are_sound": True,
         "provider_instances:listing_is_not_empty": True,
     }
     assert all(spec.description for spec in checks.values())
