@@ -20,6 +20,7 @@ from penguin_infra.cli import (
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.doctor import doctor
 from penguin_infra.cli.output import EXPECTED_ERRORS
+from penguin_infra.cli.plan import plan
 from penguin_infra.cli.policy import policy
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(check_ip)
 app.command()(doctor)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
+app.command()(plan)
 app.command()(policy)
 app.add_typer(database.app, name="db")
 app.add_typer(gateway.app, name="gateway")

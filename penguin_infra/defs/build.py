@@ -24,6 +24,7 @@ from penguin_infra.defs.remediation.resize import resize, resize_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
 from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
+from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 from penguin_infra.wiring import Wiring
 
 SENSORS: Sequence[dg.SensorDefinition] = (
@@ -62,6 +63,7 @@ def build_definitions(
             capacity_utilisation,
             warmup_progress,
             alerts_open,
+            remediation_plan,
         ],
         jobs=[
             pause,

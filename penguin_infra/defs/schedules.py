@@ -13,6 +13,7 @@ from penguin_infra.defs.observation.inventory import node_inventory, provider_in
 from penguin_infra.defs.observation.prices import plan_prices
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
+from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 
 take_inventory = dg.define_asset_job(
     "take_inventory",
@@ -30,8 +31,10 @@ sweep_blacklists = dg.define_asset_job(
 
 measure_telemetry = dg.define_asset_job(
     "measure_telemetry",
-    selection=dg.AssetSelection.assets(node_health, delivery_rates, capacity_utilisation, warmup_progress, alerts_open),
-    description="What the nodes tell of themselves and of their mail, and what people must know of.",
+    selection=dg.AssetSelection.assets(
+        node_health, delivery_rates, capacity_utilisation, warmup_progress, alerts_open, remediation_plan
+    ),
+    description="What the nodes tell of themselves and of their mail, what people must know, and what is to be done.",
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )
 

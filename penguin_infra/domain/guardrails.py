@@ -26,15 +26,50 @@ FLOOR_KINDS = DRAINING_KINDS | {ActionKind.PAUSE}
 
 
 class Rule(StrEnum):
-    """Why an action was refused, in order of precedence."""
+    """Why an action was refused, in order of precedence, with what each rule says and whom it binds.
 
-    ONE_OPEN_ACTION = "one_open_action"
-    KILL_SWITCH = "kill_switch"
-    COOL_DOWN = "cool_down"
-    DISRUPTION_BUDGET = "disruption_budget"
-    CAPACITY_FLOOR = "capacity_floor"
+    The first that applies is told; below them come the modes: what is left is done, or waits for approval.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> "Rule":
+        """A rule by its name in the ledger."""
+        rule = str.__new__(cls, value)
+        rule._value_ = value
+        rule.meaning = meaning
+        return rule
+
+    # First: two runs on one host would undo each other, whoever asked for them.
+    ONE_OPEN_ACTION = (
+        "one_open_action",
+        "A node has one open action of a kind, and one at a time that drains it or installs it. Binds persons too.",
+    )
+    # Before every sum: a frozen fleet does nothing by itself, however urgent it is.
+    KILL_SWITCH = (
+        "kill_switch",
+        "The fleet is frozen (`penguin-infra freeze`): only what a person asked for or approved is done.",
+    )
+    # Before the budget: what would only fail again must not use it up.
+    COOL_DOWN = (
+        "cool_down",
+        "The same action of this node failed just now, or a person rejected it: it rests for a while.",
+    )
+    # Counts what everybody did, and holds back the fleet's own judgement only. What waits for approval spends nothing.
+    DISRUPTION_BUDGET = (
+        "disruption_budget",
+        "So many nodes an hour may be taken out of service by the fleet, at least one.",
+    )
+    # After the budget, so that its sum is made of what is left; persons may force it.
+    CAPACITY_FLOOR = (
+        "capacity_floor",
+        "What is left must be nodes enough, and carry enough of the present demand. Persons may force it.",
+    )
     # Last: what is recorded so would have been done.
-    OBSERVE_ONLY = "observe_only"
+    OBSERVE_ONLY = (
+        "observe_only",
+        "The policy file sets this kind to observe: it would have been done now.",
+    )
 
 
 class Mode(StrEnum):

@@ -17,14 +17,6 @@ from penguin_infra.operations.read_fleet_size import FleetFigures, SizeLimits, r
 from penguin_infra.store.fleet_shape import read_active
 
 
-def read_shrink_plan(
-    connection: Connection, *, limits: SizeLimits, shrink: ShrinkLimits, now: datetime
-) -> ShrinkPlan | None:
-    """What could be given up now; None where the price list is not known, or has no plan for new nodes."""
-    figures = read_fleet_size(connection, limits, now)
-    return _plan(connection, figures, limits, shrink, now) if figures else None
-
-
 def want_shrink(
     connection: Connection, *, limits: SizeLimits, shrink: ShrinkLimits, drain_minutes: float, now: datetime
 ) -> list[PlannedAction]:
@@ -32,7 +24,7 @@ def want_shrink(
     figures = read_fleet_size(connection, limits, now)
     if figures is None or figures.changes.open_proposals:
         return []
-    plan = _plan(connection, figures, limits, shrink, now)
+    plan = plan_shrink(connection, figures, limits, shrink, now)
     evidence = {**plan.evidence, DRAIN_MINUTES: drain_minutes}
     return [
         PlannedAction(node_id, ActionKind.DECOMMISSION, plan.reason, NAME, evidence, needs_approval=plan.needs_approval)
@@ -40,9 +32,10 @@ def want_shrink(
     ]
 
 
-def _plan(
+def plan_shrink(
     connection: Connection, figures: FleetFigures, limits: SizeLimits, shrink: ShrinkLimits, now: datetime
 ) -> ShrinkPlan:
+    """What could be given up by these figures."""
     return propose_shrink(
         figures.size,
         _candidates(connection, figures.ladder),

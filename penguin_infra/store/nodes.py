@@ -117,6 +117,11 @@ def list_nodes(connection: Connection, statuses: Collection[NodeStatus] | None =
     return [_node(row) for row in connection.execute(query)]
 
 
+def read_labels(connection: Connection, node_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The labels of the given nodes."""
+    return {row.id: row.label for row in connection.execute(select(n.id, n.label).where(n.id.in_(node_ids)))}
+
+
 def get_node(connection: Connection, node_id: UUID) -> Node:
     """One node by its id; raises `NodeNotFound`."""
     row = connection.execute(select(*_COLUMNS).where(n.id == node_id)).one_or_none()

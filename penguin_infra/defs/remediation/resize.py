@@ -15,7 +15,6 @@ from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.policies.leave_on_request import MOST_DRAIN_MINUTES
 from penguin_infra.operations import drain_node, resize_node
 from penguin_infra.operations.verify_services import verify_services
-from penguin_infra.operations.want_resizes import want_resizes
 from penguin_infra.wiring import Wiring
 
 
@@ -75,10 +74,4 @@ def resize() -> None:
 )
 def resize_sensor(context: SensorEvaluationContext, fleet: ResourceParam[Wiring]) -> list[RunRequest] | SkipReason:
     """Plans a larger plan for each node whose own resources hold its queue up, one a region."""
-    policy, now = fleet.policy, fleet.clock.now()
-    return Tick(context, fleet, ActionKind.RESIZE).run(
-        lambda connection: want_resizes(
-            connection, throughput=policy.throughput, limits=policy.resize, growth=policy.growth, now=now
-        ),
-        is_batch=False,
-    )
+    return Tick(context, fleet, ActionKind.RESIZE).run(fleet.wanted(ActionKind.RESIZE), is_batch=False)

@@ -11,7 +11,6 @@ from penguin_infra.defs.remediation.batches import run_batch
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.operations.advance_warmups import advance_node
-from penguin_infra.operations.want_warmups import want_warmups
 from penguin_infra.wiring import Wiring
 
 
@@ -42,6 +41,4 @@ def advance_warmup_sensor(
     context: SensorEvaluationContext, fleet: ResourceParam[Wiring]
 ) -> list[RunRequest] | SkipReason:
     """Plans a step for each node whose last measured warm-up leads to one, and runs what is due."""
-    return Tick(context, fleet, ActionKind.ADVANCE_WARMUP).run(
-        lambda connection: want_warmups(connection, fleet.clock.now()), is_batch=True
-    )
+    return Tick(context, fleet, ActionKind.ADVANCE_WARMUP).run(fleet.wanted(ActionKind.ADVANCE_WARMUP), is_batch=True)
