@@ -19,6 +19,7 @@ from penguin_infra.domain.node import Node, NodeStatus
 from penguin_infra.domain.policies.leave_on_request import CannotLeave
 from penguin_infra.domain.policies.resize_on_request import CannotResize
 from penguin_infra.gateway.callers import Caller, caller_of
+from penguin_infra.gateway.demand_routes import add_demand_routes
 from penguin_infra.gateway.errors import ApiError, Unavailable, json_response
 from penguin_infra.gateway.node_routes import add_action_routes, add_node_routes
 from penguin_infra.operations.answer_once import KeyReused, answer_once
@@ -159,6 +160,7 @@ def build_router(fleet: Wiring) -> APIRouter:
         found = record_complaint(caller.connection, raw, fleet.clock.now())
         return json_response({"attribution": found.attribution, "is_new": found.is_new})
 
+    add_demand_routes(router, fleet)
     add_node_routes(router, fleet)
     add_action_routes(router, fleet)
     return router

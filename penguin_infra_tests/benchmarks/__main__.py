@@ -84,8 +84,8 @@ def _capacity(directory: Path) -> Iterator[Row]:
         ("a window closed", large.closing, small.closing),
         ("in between", large.between, small.between),
     ):
-        what = f"capacity measured, {what}, {sizes[0]:,} nodes, s"
-        yield Row(what, ours, capacity_time.BUDGET_SECONDS, f"{sizes[1]} nodes", peers)
+        told = f"capacity measured, {what}, {sizes[0]:,} nodes, s"
+        yield Row(told, ours, capacity_time.BUDGET_SECONDS, f"{sizes[1]} nodes", peers)
 
 
 def _gateway(directory: Path) -> Iterator[Row]:
