@@ -12,10 +12,11 @@ from sqlalchemy import Engine, text
 from penguin_infra.domain.actions import ActionKind, ActionStatus, RetryLimits
 from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.domain.policies.recover_unhealthy import NAME, HealthLimits
+from penguin_infra.domain.policies.recover_unhealthy import NAME, HealthLimits, plan_recoveries
 from penguin_infra.hostwind.provider import ProviderUnavailable
 from penguin_infra.hostwind.rest import RestProvider
 from penguin_infra.operations import recover_node
+from penguin_infra.operations.fleet_health import read_fleet_health
 from penguin_infra.operations.judge_health import judge_health
 from penguin_infra.operations.node_work import NodeWork, ProvisionLimits, claim_node_work
 from penguin_infra.operations.recovery_steps import ManySilent, ObserverLost, RecoverError
@@ -205,6 +206,21 @@ def test_a_node_that_a_person_took_meanwhile_is_left_alone(world: World) -> None
         nodes.apply_event(connection, world.node_id, event, reason="mine", requested_by="person:ada", now=NOW)
     world.run()
     assert (world.action().outcome, world.reboots) == ("node-001 is maintenance: nothing to recover", 0)
+
+
+def test_a_node_whose_resize_runs_is_left_to_that(world: World) -> None:
+    fall_ill(world)
+    (resize_id,) = plan(world.engine, [world.node_id], ActionKind.RESIZE, at=world.at)
+    with world.engine.begin() as connection:
+        assert ledger.claim_one(connection, resize_id, str(uuid4()), world.at)
+        facts = read_fleet_health(connection, limits=LIMITS, now=world.at)
+    assert [one.node_id for one in facts.ill] == [world.node_id]
+    world.run()
+    assert world.action().outcome == "node-001 is being resized or installed anew: left to that"
+    assert (world.reboots, world.directive, world.steps()) == (0, None, [])
+    with world.engine.begin() as connection:
+        facts = read_fleet_health(connection, limits=LIMITS, now=world.at)
+    assert (facts.recovering, plan_recoveries(facts, LIMITS, world.at)) == (frozenset(), ())
 
 
 def test_a_third_fall_within_the_hour_is_a_persons_and_nothing_is_restarted(world: World) -> None:
