@@ -224,6 +224,7 @@ class _Resize(_Section):
     memory_percent: Annotated[float, Field(gt=0, le=100)] = _DEFAULTS.resize.queue.memory_percent
     throughput_share: Annotated[float, Field(gt=0, le=1)] = _DEFAULTS.resize.queue.throughput_share
     deferred_share: Annotated[float, Field(gt=0, le=1)] = _DEFAULTS.resize.queue.deferred_share
+    emptying_hours: Annotated[float, Field(ge=0)] = _DEFAULTS.resize.queue.emptying_hours
     target_share: Annotated[float, Field(gt=0, le=1)] = _DEFAULTS.resize.target_share
     cool_down_hours: Annotated[float, Field(ge=0)] = _DEFAULTS.resize.cool_down_hours
     drain_minutes: Annotated[float, Field(ge=0, le=MOST_DRAIN_MINUTES)] = _DEFAULTS.resize.drain_minutes

@@ -4,13 +4,21 @@ Demand is what came to an end, what was turned away for want of allowance, and w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest
+from statistics import median_low
 
 from penguin_infra.domain.capacity import HOURS_A_DAY, Load
 
 # Sums of 24 hours, each an hour before the one after it: of five, two may be absurd.
 RECENT_SAMPLES = 5
+
+# A spike is a few times the busiest hours of its week; a counter that overflowed is thousands of times that.
+ABSURD_FACTOR = 20
+# So many hours of a week may lie.
+_LYING_HOURS = 3
+_HOURS_A_WEEK = 7 * HOURS_A_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,9 @@ def load_until(hours: Sequence[DemandHour], end_at: datetime) -> Load | None:
 def recent_demand(hours: Sequence[DemandHour], now: datetime) -> tuple[float, ...]:
     """The last sums of 24 whole hours, the newest last; fewer where less was measured."""
     this_hour = _hour_of(now)
+    # The sums reach back for five hours and a day, and for what waited a day before that.
+    earliest = this_hour - timedelta(hours=2 * HOURS_A_DAY + RECENT_SAMPLES)
+    hours = [hour for hour in _believed(hours[-_HOURS_A_WEEK:]) if hour.hour_at >= earliest]
     ends = [this_hour - timedelta(hours=back) for back in reversed(range(RECENT_SAMPLES))]
     return tuple(float(load.demand) for end_at in ends if (load := load_until(hours, end_at)) is not None)
 
@@ -50,7 +61,7 @@ def daily_history(hours: Sequence[DemandHour], now: datetime) -> tuple[float | N
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     measured: dict[datetime, list[DemandHour]] = {}
-    for hour in hours:
+    for hour in _believed(hours):
         day = hour.hour_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         measured.setdefault(day, []).append(hour)
     past = [day for day in measured if day < today]
@@ -58,6 +69,27 @@ def daily_history(hours: Sequence[DemandHour], now: datetime) -> tuple[float | N
         return ()
     days = [min(past) + timedelta(days=day) for day in range((today - min(past)).days)]
     return tuple(_demand_of(measured.get(day, []), measured.get(day - timedelta(days=1), [])) for day in days)
+
+
+def _believed(hours: Sequence[DemandHour]) -> list[DemandHour]:
+    """The hours as they can have been: an absurd one, which stands in every sum of its day, counts as a usual one.
+
+    Measured against the busiest hours of the same week, not the usual ones: some senders mail in bursts.
+    """
+    weeks = [hours[max(0, end - _HOURS_A_WEEK) : end] for end in range(len(hours), 0, -_HOURS_A_WEEK)]
+    return [hour for week in reversed(weeks) for hour in _believed_of(week)]
+
+
+def _believed_of(week: Sequence[DemandHour]) -> Sequence[DemandHour]:
+    asked = [hour.ended + hour.refused for hour in week]
+    busiest = nlargest(_LYING_HOURS + 1, asked)[-1]
+    if len(week) < HOURS_A_DAY or busiest <= 0:
+        return week
+    usual = median_low(asked)
+    return [
+        hour if 0 <= total <= ABSURD_FACTOR * busiest else replace(hour, ended=max(0, usual), refused=0)
+        for hour, total in zip(week, asked, strict=True)
+    ]
 
 
 def _demand_of(day: Sequence[DemandHour], day_before: Sequence[DemandHour]) -> float | None:

@@ -31,7 +31,9 @@ class QueueLimits:
     Six windows of five minutes: half an hour, twice what the CPU's alert waits, since a resize takes the node out of
     service. A mail that waits a quarter of an hour is late for whoever sent it. Once deep, a queue must fall below half
     in some window to count as calm again (hysteresis). 85 % is the CPU alert's; above 90 % of memory a VPS swaps; a
-    plan's rated throughput is never met to the last mail. A queue of which half was put off by others is theirs.
+    plan's rated throughput is never met to the last mail. A queue of which half was put off by others is theirs. When
+    they accept again it comes back all at once, and the node is busy with it until it is gone: one that empties within
+    half a day needs no larger plan for good.
     """
 
     windows: int = 6
@@ -43,6 +45,7 @@ class QueueLimits:
     memory_percent: float = 90
     throughput_share: float = 0.9
     deferred_share: float = 0.5
+    emptying_hours: float = 12
 
     @property
     def windows_an_hour(self) -> float:
@@ -130,6 +133,15 @@ def remote_cause(node: QueueingNode, limits: QueueLimits) -> str | None:
     return None
 
 
+def emptying(node: QueueingNode, limits: QueueLimits) -> str | None:
+    """The sum by which the queue will soon be calm by itself; None where it grows, stays, or takes too long."""
+    growth = _growth_per_hour(node, limits)
+    above = usual_depth(node, limits) - limits.deep_messages
+    if growth >= 0 or above > -growth * limits.emptying_hours:
+        return None
+    return f"it empties by {-growth:,.0f} an hour (below {limits.deep_messages:,} within {limits.emptying_hours:g} h)"
+
+
 def is_held_back(node: QueueingNode, limits: QueueLimits) -> bool:
     """Whether the node itself was told to wait, in half of the windows or more."""
     seen = last_windows(node, limits)
@@ -143,8 +155,7 @@ def ended_per_hour(node: QueueingNode, limits: QueueLimits) -> float:
 
 def needed_per_hour(node: QueueingNode, limits: QueueLimits) -> float:
     """What the node must deliver for its queue not to grow."""
-    growth = median(late.depth - early.depth for early, late in pairwise(last_windows(node, limits)))
-    return ended_per_hour(node, limits) + max(0.0, growth) * limits.windows_an_hour
+    return ended_per_hour(node, limits) + max(0.0, _growth_per_hour(node, limits))
 
 
 def usual_depth(node: QueueingNode, limits: QueueLimits) -> float:
@@ -160,6 +171,11 @@ def usual_age_seconds(node: QueueingNode, limits: QueueLimits) -> float:
 def last_windows(node: QueueingNode, limits: QueueLimits) -> tuple[QueueWindow, ...]:
     """The windows that count."""
     return node.windows[-limits.windows :]
+
+
+def _growth_per_hour(node: QueueingNode, limits: QueueLimits) -> float:
+    growth = median(late.depth - early.depth for early, late in pairwise(last_windows(node, limits)))
+    return growth * limits.windows_an_hour
 
 
 def _stayed(values: list[int], limit: int, limits: QueueLimits) -> bool:

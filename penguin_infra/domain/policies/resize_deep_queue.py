@@ -17,6 +17,7 @@ from penguin_infra.domain.queue_pressure import (
     QueueingNode,
     QueueLimits,
     Resource,
+    emptying,
     is_held_back,
     needed_per_hour,
     own_causes,
@@ -37,6 +38,7 @@ class Restraint(StrEnum):
     UNKNOWN_PLAN = "unknown_plan"
     HELD_BACK = "held_back"
     REMOTE_DEFERRALS = "remote_deferrals"
+    EMPTYING = "emptying"
     NO_OWN_CAUSE = "no_own_cause"
     COOL_DOWN = "cool_down"
     ONE_A_REGION = "one_a_region"
@@ -180,6 +182,8 @@ def _restraints(
     yield Restraint.HELD_BACK, held if is_held_back(node, limits.queue) else None
     remote = remote_cause(node, limits.queue)
     yield Restraint.REMOTE_DEFERRALS, f"{remote}: a larger plan would not be accepted sooner" if remote else None
+    soon_calm = emptying(node, limits.queue)
+    yield Restraint.EMPTYING, f"{soon_calm}: it keeps up, and works off what came before" if soon_calm else None
     idle = "neither CPU, memory nor throughput is at its plan's limit: look at its disk, its network and its resolver"
     yield Restraint.NO_OWN_CAUSE, None if causes else idle
     yield Restraint.COOL_DOWN, _rests(node, limits, now)

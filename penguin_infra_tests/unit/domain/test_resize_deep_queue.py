@@ -262,3 +262,20 @@ def test_every_deep_queue_gets_one_answer(nodes: list[QueueingNode]) -> None:
     assert len(answered) == len(set(answered))
     deep = {n.node_id for n in nodes if n.windows[-1].depth >= 1_000 and (n.windows[-1].oldest_age_seconds or 0) >= 900}
     assert set(answered) == deep
+
+
+def emptying_windows(depth: int, by: int) -> tuple[QueueWindow, ...]:
+    """A node that is busy with what came back to it, and gets rid of `by` mails in five minutes."""
+    return tuple(
+        replace(window(5 * back), depth=depth + by * back, ended=480, cpu_percent=95) for back in reversed(range(6))
+    )
+
+
+def test_a_queue_that_empties_by_itself_within_half_a_day_is_left_alone() -> None:
+    answer = decide(node(1, emptying_windows(6_000, 100)))
+    assert left(node(1, emptying_windows(6_000, 100))) == [(1, Restraint.EMPTYING)]
+    assert "it empties by 1,200 an hour (below 1,000 within 12 h)" in answer.left_alone[0].reason
+
+
+def test_a_queue_that_empties_too_slowly_is_not_waited_for() -> None:
+    assert len(decide(node(1, emptying_windows(60_000, 10))).resizes) == 1
