@@ -3,8 +3,10 @@
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import typer
+from sqlalchemy import Connection
 
 from penguin_infra.cli.output import AsJson, print_json, show, show_fields, told_in_words, transaction, wire
 from penguin_infra.domain.heartbeat import Health
@@ -21,6 +23,8 @@ from penguin_infra.store import (
     rejections,
     steps,
     verifications,
+    warmup_progress,
+    warmups,
 )
 from penguin_infra.store.health import NodeHealth
 from penguin_infra.store.tables import AnyRow
@@ -35,32 +39,33 @@ def list_nodes(
     sending: Annotated[bool, typer.Option("--sending", help="Only those that may send now (the rotation).")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the nodes, whether each may send now, and how it is.
+    """List the nodes, whether each may send now, how much in this hour while it warms up, and how it is.
 
     Example: penguin-infra nodes list --status paused
     """
     fleet = wire()
     with transaction(fleet) as connection:
-        may_send = {row.node_id for row in nodes.rotation(connection)}
+        may_send = {row.node_id: row for row in nodes.rotation(connection)}
         by_id = {one.node_id: one for one in health.node_health(connection)}
         found = nodes.list_nodes(connection, status or None)
     rows = [
-        asdict(node) | {"is_sending": node.node_id in may_send} | _health(by_id.get(node.node_id))
+        asdict(node) | _sending(may_send.get(node.node_id)) | _health(by_id.get(node.node_id))
         for node in found
         if not sending or node.node_id in may_send
     ]
     rows = [row for row in rows if health_is is None or row["health"] == health_is]
     shown = rows if as_json else [row | {"is_sending": "yes" if row["is_sending"] else "no"} for row in rows]
     columns = {
-        "label": "label", "status": "status", "is_sending": "sends", "health": "health", "ip_address": "address",
-        "region": "region", "plan": "plan", "hold_reason": "held because", "updated_at": "since (UTC)",
+        "label": "label", "status": "status", "is_sending": "sends", "hour_left": "hour left", "health": "health",
+        "ip_address": "address", "region": "region", "plan": "plan", "hold_reason": "held because",
+        "updated_at": "since (UTC)",
     }  # fmt: skip
     show(shown, columns, as_json=as_json, empty="No such nodes. `penguin-infra nodes provision` asks for one.")
 
 
 @told_in_words
 def show_node(name: Name, as_json: AsJson = False) -> None:
-    """Show all about one node: health, alerts, listings, provisioning, actions and its whole history.
+    """Show all about one node: health, warm-up, alerts, listings, provisioning, actions and its whole history.
 
     Example: penguin-infra nodes show node-dallas-001
     """
@@ -69,6 +74,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
         node = nodes.find_node(connection, name)
         is_sending = any(row.node_id == node.node_id for row in nodes.rotation(connection))
         drains_until = drains.drain_until(connection, node.node_id)
+        warmup = _warmup(connection, node.node_id)
         known = next(iter(health.node_health(connection, node.node_id)), None)
         tables = {
             "alerts": [dict(row._mapping) for row in alerts.list_alerts(connection, node_id=node.node_id)],
@@ -84,7 +90,7 @@ def show_node(name: Name, as_json: AsJson = False) -> None:
             "health_changes": [dict(row._mapping) for row in health.health_events(connection, node.node_id)],
             "transitions": [dict(row._mapping) for row in nodes.transitions(connection, node.node_id)],
         }
-    facts = asdict(node) | {"is_sending": is_sending, "drains_until": drains_until} | _health(known)
+    facts = asdict(node) | {"is_sending": is_sending, "drains_until": drains_until} | _health(known) | warmup
     if as_json:
         print_json(facts | tables)
         return
@@ -130,4 +136,28 @@ def _health(known: NodeHealth | None) -> dict[str, object]:
         "health_since": known.health_since if known else None,
         "health_reason": known.health_reason if known else None,
         "heard_at": known.received_at if known else None,
+    }
+
+
+def _sending(row: AnyRow | None) -> dict[str, object]:
+    """A node's row of the rotation. No number: no limit, or not in it."""
+    return {
+        "is_sending": row is not None,
+        "hour_left": row.hour_left if row else None,
+        "day_left": row.day_left if row else None,
+    }
+
+
+def _warmup(connection: Connection, node_id: UUID) -> dict[str, object]:
+    """Where a node stands in its warm-up, what it may still send, and why it is there; nothing of a warmed-up one."""
+    allowed = warmups.read_allowance(connection, node_id)
+    last = next(iter(warmup_progress.read_progress(connection, [node_id])), None)
+    return {
+        "warmup_stage": f"{last.stage} of {last.stages}" if last else None,
+        "allowed_today": allowed.daily if allowed else None,
+        "day_left": max(0, allowed.daily - allowed.sent_today) if allowed else None,
+        "hour_left": max(0, allowed.hourly - allowed.sent_this_hour) if allowed else None,
+        "full_capacity_on": last.expected_full_at if last else None,
+        "warmup_decision": last.decision if last else None,
+        "warmup_reasons": " ".join(last.reasons) if last else None,
     }

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from penguin_infra.domain.node import SENDING_STATUSES
 from penguin_infra.domain.warmup_state import ProviderStage, WarmupState
-from penguin_infra.store.capacity_tables import node_warmups
+from penguin_infra.store.capacity_tables import node_warmups, sending_allowances
 from penguin_infra.store.tables import AnyRow, sending_nodes
 
 n = sending_nodes.c
@@ -55,6 +55,12 @@ def stateless_nodes(connection: Connection) -> list[AnyRow]:
         n.status.in_(SENDING_STATUSES), ~exists().where(w.node_id == n.id)
     )
     return list(connection.execute(query))
+
+
+def read_allowance(connection: Connection, node_id: UUID) -> AnyRow | None:
+    """What a node may send in this hour and on this day, and what it has sent; None of one that is not warming."""
+    query = select(sending_allowances).where(sending_allowances.c.node_id == node_id)
+    return connection.execute(query).one_or_none()
 
 
 def lock_node(connection: Connection, node_id: UUID) -> None:

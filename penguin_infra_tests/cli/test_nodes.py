@@ -7,12 +7,15 @@ from sqlalchemy import Engine
 
 from penguin_infra.domain.heartbeat import SilenceLimits
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations.begin_warmups import WarmupRules
 from penguin_infra.operations.judge_health import judge_health
+from penguin_infra.operations.measure_warmups import measure_warmups
 from penguin_infra.operations.refresh_alerts import refresh_alerts
 from penguin_infra.store import actions as ledger
 from penguin_infra_tests.cli.conftest import Run, RunJson, failure
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, list_address, plan, status_of
 from penguin_infra_tests.pulses import beat, tick
+from penguin_infra_tests.warmups import stand_at
 
 
 def asked(engine: Engine) -> list[tuple[str, str, str, str, str]]:
@@ -40,6 +43,27 @@ def test_the_list_says_who_may_send(engine: Engine, run_json: RunJson) -> None:
     ]
     assert [row["label"] for row in run_json("nodes", "list", "--sending")] == ["node-001"]
     assert [row["label"] for row in run_json("nodes", "list", "--status", "paused")] == ["node-003"]
+
+
+def test_a_warming_nodes_stage_allowance_and_reasons_are_shown(engine: Engine, run: Run, run_json: RunJson) -> None:
+    node_id = add_node(engine)
+    stand_at(engine, node_id, 100, NOW - timedelta(days=1), begun_at=NOW - timedelta(days=3))
+    measure_warmups(engine, WarmupRules(), now=NOW)
+    shown = run_json("nodes", "show", "node-001")
+    # In the day's first hour five messages are due; later, what was left over before may be caught up with.
+    assert shown["hour_left"] in {5, 10}
+    told = ("warmup_stage", "allowed_today", "day_left", "full_capacity_on", "warmup_decision")
+    assert [shown[name] for name in told] == ["2 of 14", 100, 100, "2026-12-05T12:00:00+00:00", "hold"]
+    assert "0 of 100 messages were delivered in a day" in shown["warmup_reasons"]
+    assert "0 of 100 messages" in run("nodes", "show", "node-001").stdout
+    (row,) = run_json("nodes", "list")
+    assert row["hour_left"] == shown["hour_left"]
+
+
+def test_a_node_that_is_warmed_up_has_no_allowance_to_show(engine: Engine, run_json: RunJson) -> None:
+    add_node(engine, status=NodeStatus.ACTIVE)
+    shown = run_json("nodes", "show", "node-001")
+    assert [shown[name] for name in ("warmup_stage", "allowed_today", "hour_left", "day_left")] == [None] * 4
 
 
 def test_the_list_says_how_each_node_is_since_when_and_why(engine: Engine, run: Run, run_json: RunJson) -> None:
