@@ -67,7 +67,8 @@ def daily_history(hours: Sequence[DemandHour], now: datetime) -> tuple[float | N
     past = [day for day in measured if day < today]
     if not past:
         return ()
-    days = [min(past) + timedelta(days=day) for day in range((today - min(past)).days)]
+    first = min(past)
+    days = [first + timedelta(days=day) for day in range((today - first).days)]
     return tuple(_demand_of(measured.get(day, []), measured.get(day - timedelta(days=1), [])) for day in days)
 
 

@@ -1,4 +1,4 @@
-"""Demand by the hour: every node's deliveries, late ones too, what waits, and what was refused, which no count removes."""
+"""Demand by the hour: every node's deliveries, late ones too, what waits, and what was refused, which no count ends."""
 
 from datetime import timedelta
 from typing import Any
