@@ -69,7 +69,7 @@ def list_nodes(as_json: AsJson = False) -> None:
 
     Example: penguin-infra lab nodes
     """
-    rows = _ask("GET", "/nodes")["nodes"]
+    rows = ask_nodes("GET", "/nodes")["nodes"]
     columns = {
         "label": "node", "ip_address": "address", "scenario": "scenario", "is_speaking": "speaks",
         "transport": "transport", "queue": "queue", "reboots": "reboots",
@@ -119,9 +119,9 @@ def gateway_outage(
 
 
 def _play(name: str, scenario: Scenario) -> None:
-    labels = [node["label"] for node in _ask("GET", "/nodes")["nodes"]] if name == "all" else [name]
+    labels = [node["label"] for node in ask_nodes("GET", "/nodes")["nodes"]] if name == "all" else [name]
     for label in labels:
-        _ask("POST", f"/nodes/{label}/scenario", {"scenario": scenario})
+        ask_nodes("POST", f"/nodes/{label}/scenario", {"scenario": scenario})
         console.print(f"{label}: {_NEXT[scenario]}.")
 
 
@@ -132,10 +132,11 @@ def _address(told: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _ask(method: str, path: str, body: object = None) -> dict[str, Any]:
+def ask_nodes(method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Ask the lab nodes' control; ends the command where it does not answer, or refuses."""
     port = settings().lab_nodes_port
     try:
-        answer = httpx.request(method, f"http://{HOST}:{port}{path}", json=body, timeout=15, trust_env=False)
+        answer = httpx.request(method, f"http://{HOST}:{port}{path}", json=body, timeout=60, trust_env=False)
     except httpx.RequestError as error:
         stop(f"the lab's nodes do not answer on port {port} ({error}): is `penguin-infra up` running?")
     told: dict[str, Any] = answer.json()

@@ -19,6 +19,7 @@ from penguin_infra.cli import (
 )
 from penguin_infra.cli.check_ip import check_ip
 from penguin_infra.cli.doctor import doctor
+from penguin_infra.cli.lab_demand import demand
 from penguin_infra.cli.output import EXPECTED_ERRORS
 from penguin_infra.cli.plan import plan
 from penguin_infra.cli.policy import policy
@@ -33,6 +34,7 @@ app = typer.Typer(
 lab = typer.Typer(help="The lab: make things happen, and see what the fleet does about them.", no_args_is_help=True)
 for part in (lab_dns.app, lab_hostwind.app, lab_nodes.app):
     lab.add_typer(part)
+lab.command()(demand)
 
 fleet.register(app, database.prepare, expected_errors=EXPECTED_ERRORS)
 app.add_typer(nodes.app, name="nodes")

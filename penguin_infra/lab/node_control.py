@@ -8,15 +8,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from penguin_infra.lab.customers import MOST_PERCENT
+from penguin_infra.lab.history import DEMAND_HOURS
 from penguin_infra.lab.host_orders import HostRefused
 from penguin_infra.lab.node_moods import Scenario
 
 SetScenario = Callable[[str, Scenario], None]
+AskForMore = Callable[[int], int]
 DescribeNodes = Callable[[], list[Mapping[str, Any]]]
 
 
-def control_routes(describe: DescribeNodes, set_scenario: SetScenario) -> list[Route]:
-    """`GET /nodes`, `POST /nodes/{label}/scenario` with `{"scenario"}`; raise `HostRefused`."""
+def control_routes(describe: DescribeNodes, set_scenario: SetScenario, ask_for_more: AskForMore) -> list[Route]:
+    """`GET /nodes`, `POST /nodes/{label}/scenario` with `{"scenario"}`, `POST /demand` with `{"percent"}`.
+
+    Errors: `HostRefused`.
+    """
 
     async def list_nodes(_request: Request) -> JSONResponse:
         return JSONResponse({"nodes": [dict(node) for node in await run_in_threadpool(describe)]})
@@ -29,7 +35,18 @@ def control_routes(describe: DescribeNodes, set_scenario: SetScenario) -> list[R
         await run_in_threadpool(set_scenario, request.path_params["label"], scenario)
         return JSONResponse({"label": request.path_params["label"], "scenario": scenario})
 
+    async def raise_demand(request: Request) -> JSONResponse:
+        try:
+            percent = int((await request.json())["percent"])
+        except (ValueError, KeyError, TypeError):
+            percent = -1
+        if not 0 <= percent <= MOST_PERCENT:
+            raise HostRefused(f"percent: a whole number from 0 (as usual) to {MOST_PERCENT}")
+        serving = await run_in_threadpool(ask_for_more, percent)
+        return JSONResponse({"percent": percent, "nodes": serving, "hours": DEMAND_HOURS})
+
     return [
         Route("/nodes", list_nodes),
+        Route("/demand", raise_demand, methods=["POST"]),
         Route("/nodes/{label}/scenario", change, methods=["POST"]),
     ]

@@ -2,7 +2,7 @@
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -39,9 +39,10 @@ class SimulatedNode:
         if scenario is Scenario.CALM:
             self.mail.empty_queue()
 
-    def pass_time(self, seconds: float, now: datetime) -> None:
-        """Send what the node sends in that time."""
-        self.mail.pass_time(seconds, self.mood, is_held=self.is_held, now=now)
+    def pass_time(self, seconds: float, now: datetime, *, factor: float = 1.0) -> None:
+        """Send what the node sends in that time; `factor`: how much of its usual rate it is asked for."""
+        mood = replace(self.mood, messages_per_minute=self.mood.messages_per_minute * factor)
+        self.mail.pass_time(seconds, mood, is_held=self.is_held, now=now)
 
     @property
     def is_held(self) -> bool:

@@ -3,16 +3,21 @@
 Errors are httpx's: a gateway or a provider that is away is part of what a lab is for.
 """
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import httpx
 
 from penguin_infra.lab.complaint_mail import feedback_report
-from penguin_infra.lab.history import history_batches
+from penguin_infra.lab.history import demand_batches, history_batches
+from penguin_infra.lab.host_orders import HostRefused
+from penguin_infra.messages.telemetry import DeliveryBatch
 
 # Short: all nodes wait for it, and everything asked is on this machine.
 _TIMEOUT_SECONDS = 3.0
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,32 @@ class Surroundings:
 
     def tell_history(self, node_id: str, token: str, *, seed: int, now: datetime) -> None:
         """Tell the gateway what a node delivered before it was born, as its agent would."""
-        for batch in history_batches(node_id, now=now, seed=seed):
-            self._gateway.post(
+        self._tell(history_batches(node_id, now=now, seed=seed), token)
+
+    def tell_demand(self, node_id: str, token: str, seed: int, percents: tuple[int, int]) -> None:
+        """Tell it what the node would have delivered besides, had demand been raised; errors: `HostRefused`."""
+        before, after = percents
+        batches = demand_batches(node_id, now=datetime.now(UTC), seed=seed, from_percent=before, to_percent=after)
+        try:
+            self._tell(batches, token)
+        except httpx.HTTPError as error:
+            why = f"the gateway does not take it ({error}): ask again, what it has counts once"
+            raise HostRefused(why, status=503, code="unavailable") from None
+
+    def _tell(self, batches: Iterable[DeliveryBatch], token: str) -> None:
+        for batch in batches:
+            self._post(batch, token).raise_for_status()
+
+    def _post(self, batch: DeliveryBatch, token: str) -> httpx.Response:
+        """As an agent does: a gateway that says it is too much is asked again in a second."""
+        for _ in range(_TRIES):
+            answer = self._gateway.post(
                 "/api/v1/agents/deliveries", json=batch.to_json(), headers={"Authorization": f"Bearer {token}"}
-            ).raise_for_status()
+            )
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            time.sleep(1)
+        return answer
 
     def complain(self, ip_address: str, now: datetime) -> None:
         """Let a recipient call a node's mail spam."""

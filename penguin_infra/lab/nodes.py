@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx
 
+from penguin_infra.lab.customers import Customers
 from penguin_infra.lab.dns_zone import FORWARD_ZONE
-from penguin_infra.lab.host_orders import HostOrder, MailOrder, UnknownLabNode
+from penguin_infra.lab.host_orders import HostOrder, HostRefused, MailOrder, UnknownLabNode
 from penguin_infra.lab.lab_node import LabNode, installed_order, token_file, write_installation
 from penguin_infra.lab.node_keys import NodeKeys, read_keys
 from penguin_infra.lab.node_moods import Scenario
@@ -55,6 +56,7 @@ class LabNodes:
         # Keys take their time to make: nobody but another installation waits for it.
         self._installing = threading.Lock()
         self._scenarios = ScenarioFile(folder / "scenarios.json")
+        self._customers = Customers(folder / "demand.json")
         orders = [installed_order(each) for each in folder.iterdir() if each.is_dir()]
         self._nodes = {order.label: self._node(order) for order in orders if order is not None}
 
@@ -149,6 +151,19 @@ class LabNodes:
             self._present(label).inside.play(scenario)
             self._keep_scenarios()
 
+    def ask_for_more(self, percent: int) -> int:
+        """Let all nodes in service be asked for so much more than usual; returns how many. Errors: `HostRefused`."""
+        with self._lock:
+            serving = self._serving()
+            before = self._customers.percent
+        if not serving:
+            raise HostRefused("no lab node is in service yet: `penguin-infra nodes list` shows how far they are")
+        for node in serving:
+            self._surroundings.tell_demand(node.order.node_id, node.token, node.inside.seed, (before, percent))
+        with self._lock:
+            self._customers.ask(percent, len(serving))
+        return len(serving)
+
     # What happens by itself.
 
     def look(self) -> None:
@@ -163,17 +178,21 @@ class LabNodes:
                     self._settle(node, registered, machines)
             untold = [node for node in self._nodes.values() if node.is_in_service and not node.is_history_told]
         for node in untold:
-            now = datetime.now(UTC)
-            self._surroundings.tell_history(node.order.node_id, node.token, seed=node.inside.seed, now=now)
+            # A node that takes over a part of a raised demand had no customers of its own before.
+            if not self._customers.is_raised:
+                now = datetime.now(UTC)
+                self._surroundings.tell_history(node.order.node_id, node.token, seed=node.inside.seed, now=now)
             node.mark_history_told()
 
     def pass_time(self, seconds: float) -> None:
         """Let every node send for that long, and its recipients complain. A node that serves nobody yet only speaks."""
         now = datetime.now(UTC)
         with self._lock:
+            serving = self._serving()
+            factor = self._customers.factor(len(serving))
             for node in self._nodes.values():
-                if node.is_present and node.is_in_service:
-                    node.inside.pass_time(seconds, now)
+                if node in serving:
+                    node.inside.pass_time(seconds, now, factor=factor)
                     _despite_outages(partial(self._complain, node, seconds, now))
                 self._let_speak(node)
             # Restarts and reboots end some of them.
@@ -253,6 +272,9 @@ class LabNodes:
         while node.owed_complaints >= 1:
             node.owed_complaints -= 1
             self._surroundings.complain(node.order.ip_address, now)
+
+    def _serving(self) -> list[LabNode]:
+        return [node for node in self._nodes.values() if node.is_present and node.is_in_service]
 
     def _keep_scenarios(self) -> None:
         self._scenarios.keep({label: node.inside.scenario for label, node in self._nodes.items()})

@@ -42,7 +42,10 @@ def serve_nodes(
         look_seconds=look_seconds,
     )
     app = Starlette(
-        routes=[*control_routes(nodes.describe, nodes.set_scenario), host_routes(nodes, api_key=api_key)],
+        routes=[
+            *control_routes(nodes.describe, nodes.set_scenario, nodes.ask_for_more),
+            host_routes(nodes, api_key=api_key),
+        ],
         exception_handlers={HostRefused: answer_refusal},
     )
     stop = threading.Event()
