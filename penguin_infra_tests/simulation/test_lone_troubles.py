@@ -1,0 +1,56 @@
+"""One kind of trouble alone, over months of steady demand: what follows from it, and that nothing follows from lies."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from penguin_infra.domain.actions import ActionKind
+from penguin_infra.domain.queue_pressure import QueueLimits
+from penguin_infra_tests.simulation.limits import Limits
+from penguin_infra_tests.simulation.record import Year
+from penguin_infra_tests.simulation.weather import Trouble, make_weather
+from penguin_infra_tests.simulation.year import live
+
+SEEDS = range(1, 21)
+TIGHT_CAP = Decimal(70)
+
+
+def quiet_months_with(seed: int, trouble: Trouble) -> Year:
+    return live(make_weather(seed, days=75, troubles=frozenset({trouble}), is_flat=True))
+
+
+@pytest.mark.parametrize("seed", [4, 11])
+def test_a_cap_that_bites_is_kept_although_more_nodes_are_needed(seed: int) -> None:
+    limits = Limits()
+    year = live(
+        make_weather(seed, days=240), replace(limits, growth=replace(limits.growth, most_monthly_usd=TIGHT_CAP))
+    )
+    assert max(hour.monthly_usd for hour in year.hours) <= TIGHT_CAP
+    assert max(hour.monthly_usd for hour in year.hours) > TIGHT_CAP - Decimal(15), "the cap was never near"
+    assert max(year.daily_use()) > 0.9, "more was never needed"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_queues_that_other_hosts_make_deep_lead_to_no_resize_and_no_node(seed: int) -> None:
+    months = quiet_months_with(seed, Trouble.MAILBOX_OUTAGE)
+    assert months.deepest_queue > QueueLimits().deep_messages, "no queue was deep: nothing is shown"
+    assert (months.of(ActionKind.RESIZE), months.requests) == ([], [])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_metrics_that_lie_lead_to_nothing(seed: int) -> None:
+    months = quiet_months_with(seed, Trouble.LYING_METRIC)
+    assert (months.deeds, months.requests, months.shrinks) == ([], [], [])
+
+
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_a_customer_who_is_too_much_for_one_node_gets_a_larger_one(seed: int) -> None:
+    resizes = quiet_months_with(seed, Trouble.HOT_NODE).of(ActionKind.RESIZE)
+    assert resizes
+    assert all("messages an hour" in deed.reason for deed in resizes)
+
+
+def test_the_same_seed_is_the_same_year() -> None:
+    again = quiet_months_with(3, Trouble.HOT_NODE)
+    assert again.hours == quiet_months_with(3, Trouble.HOT_NODE).hours
