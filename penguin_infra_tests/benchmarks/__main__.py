@@ -19,7 +19,9 @@ from penguin_infra_tests.benchmarks import (
     gateway_rate,
     health_time,
     load_time,
+    scaling_time,
     tick_time,
+    warmup_time,
 )
 
 # A stated budget is for ten minutes; three show the same and let the whole take a quarter of an hour.
@@ -88,6 +90,27 @@ def _capacity(directory: Path) -> Iterator[Row]:
         yield Row(told, ours, capacity_time.BUDGET_SECONDS, f"{sizes[1]} nodes", peers)
 
 
+def _warmup(directory: Path) -> Iterator[Row]:
+    sizes = (warmup_time.LARGE_FLEET, warmup_time.SMALL_FLEET)
+    large, small = (warmup_time.measure_warmup_time(directory, node_count=count) for count in sizes)
+    for what, budget, ours, peers in (
+        ("warm-ups measured, half of", warmup_time.MEASUREMENT_BUDGET_SECONDS, large.measurement, small.measurement),
+        ("steps of warm-up wanted, half of", warmup_time.TICK_BUDGET_SECONDS, large.wanting, small.wanting),
+        ("allowances read, all of", warmup_time.ALLOWANCES_BUDGET_SECONDS, large.allowances, small.allowances),
+    ):
+        yield Row(f"{what} {sizes[0]:,} nodes warming, s", ours, budget, f"{sizes[1]} nodes", peers)
+
+
+def _scaling(directory: Path) -> Iterator[Row]:
+    sizes = (scaling_time.LARGE_FLEET, scaling_time.SMALL_FLEET)
+    large, small = (scaling_time.measure_scaling_time(directory, node_count=count) for count in sizes)
+    peer, run, tick = f"{sizes[1]} nodes", scaling_time.RUN_BUDGET_SECONDS, scaling_time.TICK_BUDGET_SECONDS
+    yield Row(f"warm-ups measured, {sizes[0]:,} nodes, s", large.warmups, run, peer, small.warmups)
+    yield Row(f"capacity measured, {sizes[0]:,} nodes, s", large.capacity, run, peer, small.capacity)
+    for kind, seconds in large.ticks.items():
+        yield Row(f"{kind} sensor's tick, {sizes[0]:,} nodes, s", seconds, tick, peer, small.ticks[kind])
+
+
 def _gateway(directory: Path) -> Iterator[Row]:
     found = gateway_rate.measure_gateway_rate(directory)
     ours, plain, peer = found.ours, found.plain, "a plain handler"
@@ -121,7 +144,9 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "detect": _detect,
     "agent": _agent,
     "delivery": _delivery,
+    "scaling": _scaling,
     "capacity": _capacity,
+    "warmup": _warmup,
 }
 
 

@@ -27,6 +27,7 @@ from penguin_infra_tests.operations.making import Making
 from penguin_infra_tests.pretend_node import ZONE, publisher_of, unreachable
 from penguin_infra_tests.pulses import beat
 from penguin_infra_tests.simulator_process import SimulatorProcess, free_port
+from penguin_infra_tests.warmups import state_of
 
 _labels = (f"making-{number:03}" for number in count(1))
 
@@ -67,6 +68,14 @@ def test_a_request_becomes_a_warming_node_with_its_names_its_key_and_ten_good_fi
         )
     ]  # fmt: skip
     assert making.action(node_id, ActionKind.PROVISION).status == "succeeded"
+
+
+def test_a_node_is_at_its_first_stage_from_the_moment_it_is_admitted(making: Making, node_id: UUID) -> None:
+    making.provision(node_id)
+    state = state_of(making.engine, node_id)
+    with making.engine.connect() as connection:
+        admitted = nodes.transitions(connection, node_id)[-1]
+    assert (state.curve, state.daily, state.since_at) == ("cautious", 50, admitted.happened_at)
 
 
 def test_the_installer_gets_a_token_that_is_in_no_row_and_in_no_log(making: Making, node_id: UUID) -> None:
