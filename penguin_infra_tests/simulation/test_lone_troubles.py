@@ -13,21 +13,19 @@ from penguin_infra_tests.simulation.weather import Trouble, make_weather
 from penguin_infra_tests.simulation.year import live
 
 SEEDS = range(1, 21)
-TIGHT_CAP = Decimal(70)
+TIGHT_CAP = Decimal(55)
 
 
 def quiet_months_with(seed: int, trouble: Trouble) -> Year:
     return live(make_weather(seed, days=75, troubles=frozenset({trouble}), is_flat=True))
 
 
-@pytest.mark.parametrize("seed", [4, 11])
+@pytest.mark.parametrize("seed", [2, 9])
 def test_a_cap_that_bites_is_kept_although_more_nodes_are_needed(seed: int) -> None:
     limits = Limits()
-    year = live(
-        make_weather(seed, days=240), replace(limits, growth=replace(limits.growth, most_monthly_usd=TIGHT_CAP))
-    )
-    assert max(hour.monthly_usd for hour in year.hours) <= TIGHT_CAP
-    assert max(hour.monthly_usd for hour in year.hours) > TIGHT_CAP - Decimal(15), "the cap was never near"
+    limits = replace(limits, growth=replace(limits.growth, most_monthly_usd=TIGHT_CAP))
+    year = live(make_weather(seed, days=240, troubles=frozenset()), limits)
+    assert TIGHT_CAP - Decimal(5) < max(hour.monthly_usd for hour in year.hours) <= TIGHT_CAP
     assert max(year.daily_use()) > 0.9, "more was never needed"
 
 
