@@ -113,6 +113,7 @@ def test_steps_back_come_before_all_others(engine: Engine) -> None:
     with engine.connect() as connection:
         found = sorted(want_warmups(connection, NOW), key=lambda action: action.urgency)
     assert [(one.node_id, one.evidence["decision"]) for one in found] == [(bad, "step_back"), (good, "advance")]
+    assert found[0].urgency < found[1].urgency
 
 
 def test_a_provider_that_alone_is_in_trouble_is_a_step_of_a_node_that_holds(engine: Engine) -> None:
@@ -141,7 +142,7 @@ def test_an_active_node_is_judged_for_going_cold_alone(engine: Engine) -> None:
         stand_at(engine, node_id, 55_000, NOW - 40 * DAY, is_finished=True)
     add_day(engine, silent, until_at=NOW - 30 * DAY, hours=1, sent=9)
     add_day(engine, bouncing, sent=9, hard_bounces=900)
-    measure(engine)
+    assert [each.subject.node_id for each in measure(engine).judged] == [silent]
     assert wanted(engine) == [silent]
     assert progress(engine, silent) == ("restart", 14, 55_000, 50, 55_000, True)
 
