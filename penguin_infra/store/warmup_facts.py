@@ -46,7 +46,7 @@ ORDER BY node.label
 
 # A lateral each, so that every node's hours are read along the primary key, however many others the table holds. What
 # is of the stage and what of a held provider's own step is told apart by groups, and added up once. Sums are of float8,
-# exact to 2^53: of bigint they would be numeric, which takes longer.
+# exact to 2^53: of bigint they would be numeric, which takes longer. The sums stand in the order of `DeliveryFacts`.
 _COUNTS = text("""
 SELECT node.id AS node_id, counted.mailbox_provider, counted.provider_at,
     at >= total_at AS is_of_stage, at >= provider_at AS is_of_provider,
@@ -92,8 +92,6 @@ GROUP BY node.id, counted.mailbox_provider, counted.provider_at, is_of_stage, is
 ORDER BY node.id
 """)
 
-_FACTS = tuple(DeliveryFacts.__dataclass_fields__)
-
 
 @dataclass(frozen=True, slots=True)
 class WarmupSubject:
@@ -132,14 +130,19 @@ def full_hour_from(at: datetime) -> datetime:
 
 def _subject(row: AnyRow, counts: list[AnyRow]) -> WarmupSubject:
     state = state_of(row)
-    total = total_of(_facts(each) for each in counts if each.is_of_stage)
-    by_provider: dict[str, list[AnyRow]] = defaultdict(list)
+    of_stage: list[DeliveryFacts] = []
+    by_provider: dict[str, list[DeliveryFacts]] = defaultdict(list)
+    since: dict[str, datetime] = {}
     last_day: Counter[str] = Counter()
-    for each in counts:
-        if each.is_of_provider:
-            by_provider[each.mailbox_provider].append(each)
-        if each.is_of_stage and each.last_day:
-            last_day[each.mailbox_provider] += each.last_day
+    # By position: there are five of these for every warming node, each minute.
+    for _, provider, provider_at, is_of_stage, is_of_provider, day, *sums in counts:
+        facts = DeliveryFacts(*sums)
+        if is_of_provider:
+            by_provider[provider].append(facts)
+            since[provider] = provider_at
+        if is_of_stage:
+            of_stage.append(facts)
+            last_day[provider] += day
     return WarmupSubject(
         node_id=row.node_id,
         label=row.label,
@@ -148,17 +151,11 @@ def _subject(row: AnyRow, counts: list[AnyRow]) -> WarmupSubject:
         state=state,
         begun_at=row.begun_at,
         evidence=WarmupEvidence(
-            total=Measured(full_hour_from(state.since_at), total),
-            by_provider={
-                name: Measured(rows[0].provider_at, total_of(map(_facts, rows))) for name, rows in by_provider.items()
-            },
-            delivered_last_day=dict(last_day),
+            total=Measured(full_hour_from(state.since_at), total_of(of_stage)),
+            by_provider={name: Measured(since[name], total_of(facts)) for name, facts in by_provider.items()},
+            delivered_last_day={name: day for name, day in last_day.items() if day},
             last_sent_at=row.last_sent_at,
             returned_at=row.returned_at,
             is_held=row.status not in SENDING_STATUSES,
         ),
     )
-
-
-def _facts(row: AnyRow) -> DeliveryFacts:
-    return DeliveryFacts(*(getattr(row, name) for name in _FACTS))
