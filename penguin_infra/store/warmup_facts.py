@@ -63,6 +63,7 @@ JOIN fleet.node_warmups AS warmup ON warmup.node_id = node.id
 CROSS JOIN LATERAL (
     SELECT date_bin('1 hour', warmup.since_at + interval '1 hour' - interval '1 microsecond', '2000-01-01 00:00+00')
         AS total_at
+    OFFSET 0 -- reckoned once a node, and not for each of its hours
 ) AS stage
 CROSS JOIN LATERAL (
     SELECT coalesce(min(least(total_at, (value ->> 'since_at')::timestamptz)), total_at) AS earliest_at

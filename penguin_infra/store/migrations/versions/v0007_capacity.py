@@ -169,8 +169,9 @@ LEFT JOIN fleet.node_warmups AS warmup ON warmup.node_id = node.id
 CROSS JOIN LATERAL (SELECT coalesce(warmup.daily, 0) AS daily) AS allowed
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(hours.sent::float8), 0)::bigint AS sent_today,
-        coalesce(sum(hours.sent::float8) FILTER (WHERE hours.hour_at >= date_trunc('hour', now(), 'UTC')), 0)::bigint
-            AS sent_this_hour
+        -- A subquery, so that the hour's beginning is reckoned once, and not for each row.
+        coalesce(sum(hours.sent::float8) FILTER (
+            WHERE hours.hour_at >= (SELECT date_trunc('hour', now(), 'UTC'))), 0)::bigint AS sent_this_hour
     FROM fleet.delivery_hours AS hours
     WHERE hours.node_id = node.id AND hours.hour_at >= date_trunc('day', now(), 'UTC')
 ) AS used
