@@ -58,7 +58,7 @@ def test_an_empty_listing_while_nodes_are_registered_stops_the_comparison(
     assert check.metadata["listed"].value == 0
     assert check.metadata["registered"].value == 1
     assert not result.success
-    assert set(materialized(result)) == {"provider_instances"}
+    assert set(materialized(result)) == {"provider_instances", "plan_prices"}
     with fleet.engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM fleet.instance_drift")) == 0
 
@@ -67,7 +67,7 @@ def test_an_empty_listing_of_an_empty_fleet_is_well(definitions: dg.Definitions,
     result = take_inventory(definitions, instance)
     assert result.success
     assert all(check.passed for check in checks(result).values())
-    assert set(materialized(result)) == {"provider_instances", "node_inventory"}
+    assert set(materialized(result)) == {"provider_instances", "node_inventory", "plan_prices"}
 
 
 def test_figures_keep_their_keys_whether_or_not_there_is_anything_to_count(
