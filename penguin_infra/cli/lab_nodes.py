@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.markup import escape
 
 from penguin_infra.cli.output import AsJson, console, show, stop, told_in_words
 from penguin_infra.cli.supervision import Supervision, SupervisionError
@@ -122,7 +123,7 @@ def _play(name: str, scenario: Scenario) -> None:
     labels = [node["label"] for node in ask_nodes("GET", "/nodes")["nodes"]] if name == "all" else [name]
     for label in labels:
         ask_nodes("POST", f"/nodes/{label}/scenario", {"scenario": scenario})
-        console.print(f"{label}: {_NEXT[scenario]}.")
+        console.print(f"{label}: {escape(_NEXT[scenario])}.")
 
 
 def _address(told: str) -> tuple[str, int]:

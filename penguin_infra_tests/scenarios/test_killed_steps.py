@@ -11,13 +11,20 @@ import pytest
 from sqlalchemy import text
 
 from penguin_infra.dns_records.publisher import Record
+from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.operations import resize_node
 from penguin_infra.operations.leave_node import LEAVING_STEPS
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.release_node import CLOSE_REQUEST
+from penguin_infra.store import actions as ledger
+from penguin_infra.store import drains
 from penguin_infra.store.database import make_engine
+from penguin_infra.store.tables import AnyRow
+from penguin_infra.wiring import SystemClock
 from penguin_infra_tests.conftest import Databases
 from penguin_infra_tests.dns_process import free_port
+from penguin_infra_tests.fleets import rotation
 from penguin_infra_tests.scenarios.fleet_processes import FleetProcesses, reverse_dns_options, running_fleet, until
 from penguin_infra_tests.simulator_process import running_simulator
 
@@ -42,6 +49,8 @@ MOMENTS = ("running", "succeeded")
 
 # One run more than the deaths of one action.
 _POLICY = "[retry]\nmax_attempts = 12\nrest_seconds = [0]\n[provisioning]\npoll_seconds = 0.5\nscan_ports = false\n"
+# Nobody but the node itself: what the floor says is the guardrails' tests'.
+_POLICY += "[guardrails]\nsmallest_rotation_share = 0\nsmallest_demand_share = 0\n"
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +98,34 @@ def test_whichever_step_a_release_dies_at_nothing_of_its_request_is_left(fleet: 
     assert fleet.simulator.instances() == instances
     assert records(fleet) == before
     assert publisher.read(theirs.name, "A") == {theirs.value}
+
+
+def test_whichever_step_a_resize_dies_at_it_is_one_resize_and_the_node_sends_again(fleet: FleetProcesses) -> None:
+    (node_id,) = fleet.request()
+    fleet.await_warming(node_id)
+    points = [(step, moment) for step in resize_node.STEPS for moment in MOMENTS]
+    hold(fleet, node_id, *points[0])
+    evidence = {"from_plan": "ssd-1", "to_plan": "ssd-4", "drain_minutes": 0.02}
+    wanted = PlannedAction(node_id, ActionKind.RESIZE, "its queue grows", "person:test", evidence)
+    with fleet.engine.begin() as connection:
+        ledger.insert_planned(connection, [wanted], SystemClock().now())
+    kill_at(fleet, {node_id: [*points]})
+
+    until("it is resized", lambda: resize_of(fleet, node_id).status == "succeeded", 240)
+    assert resize_of(fleet, node_id).attempt - 1 == len(points)
+    node = fleet.node(node_id)
+    assert (node.status, node.plan) == (NodeStatus.WARMING, "ssd-4")
+    shown = fleet.simulator.ask("GET", f"/lab/instances/{node.provider_id}").json()
+    assert shown["plans"] == ["ssd-1", "ssd-4"]
+    until("it sends again", lambda: node_id in rotation(fleet.engine))
+    with fleet.engine.connect() as connection:
+        assert drains.drain_until(connection, node_id) is None
+
+
+def resize_of(fleet: FleetProcesses, node_id: UUID) -> AnyRow:
+    with fleet.engine.connect() as connection:
+        rows = ledger.list_actions(connection, node_id=node_id)
+    return next(row for row in rows if row.kind == ActionKind.RESIZE)
 
 
 def kill_at(fleet: FleetProcesses, ahead: dict[UUID, list[tuple[str, str]]]) -> None:

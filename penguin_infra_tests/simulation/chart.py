@@ -4,6 +4,7 @@ The same year is the same file, to the byte.
 """
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -35,7 +36,7 @@ _SHADES = {
 
 def draw(year: Year, file: Path) -> None:
     """Write it, as the file's ending says (svg, png)."""
-    settings = {"svg.hashsalt": "penguin", "svg.fonttype": "path", "font.size": 10, "axes.spines.top": False,
+    settings: Any = {"svg.hashsalt": "penguin", "svg.fonttype": "path", "font.size": 10, "axes.spines.top": False,
                 "axes.spines.right": False, "font.family": "DejaVu Sans"}  # fmt: skip
     with mpl.rc_context(settings):
         figure, axes = plt.subplots(
@@ -93,8 +94,8 @@ def _draw_deeds(axes: Axes, year: Year) -> None:
         axes.plot(day, 0, "^", color=_GREEN, markersize=7)
         axes.annotate(f"+{count}", (day, 0), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8)
     for row, (kind, (_, colour)) in enumerate(_DEEDS.items(), start=1):
-        at = [year.hour_of(deed.at) / HOURS_A_DAY for deed in year.of(kind)]
-        axes.plot(at, [row] * len(at), "o", color=colour, markersize=5, linestyle="none")
+        days = [year.hour_of(deed.at) / HOURS_A_DAY for deed in year.of(kind)]
+        axes.plot(days, [row] * len(days), "o", color=colour, markersize=5, linestyle="none")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.grid(axis="y", color="#e5e7eb")
