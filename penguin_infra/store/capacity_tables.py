@@ -95,6 +95,8 @@ demand_hours = Table(
     Column("queue_depth", BigInteger),
 )
 
+late_hours = Table("late_hours", metadata, Column("hour_at", at_column("hour_at").type, primary_key=True))
+
 capacity_utilisation = Table(
     "capacity_utilisation",
     metadata,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from penguin_infra.domain.demand import DemandHour, recent_demand
-from penguin_infra.store.capacity_tables import capacity_utilisation, demand_hours
+from penguin_infra.store.capacity_tables import capacity_utilisation, demand_hours, late_hours
 
 d = demand_hours.c
 u = capacity_utilisation.c
@@ -21,12 +21,6 @@ FRESH_FOR = timedelta(minutes=10)
 
 # As far as a present sum, its queue at both ends and all its samples reach.
 _RECENT = timedelta(hours=54)
-
-# Agents keep what they could not hand over for a week; the eighth day is for the hours at its ends.
-RECOUNTED = timedelta(days=8)
-
-# Each hour of those is added up again within the next one: so many in every minute, by the minute's number.
-_SLICE = timedelta(hours=4)
 
 _HOUR = timedelta(hours=1)
 
@@ -39,7 +33,7 @@ INSERT INTO fleet.demand_hours AS known (hour_at, region, ended)
 SELECT hours.hour_at, node.region,
     sum(hours.sent + hours.hard_bounces + hours.soft_bounces + hours.policy_rejections + hours.expired)::bigint
 FROM fleet.delivery_hours AS hours JOIN fleet.sending_nodes AS node ON node.id = hours.node_id
-WHERE hours.hour_at >= :begin_at AND hours.hour_at < :end_at
+WHERE hours.hour_at >= :begin_at AND hours.hour_at < :end_at OR hours.hour_at = ANY (:late)
 GROUP BY 1, 2
 ON CONFLICT (hour_at, region) DO UPDATE SET ended = excluded.ended WHERE known.ended <> excluded.ended
 """)
@@ -81,18 +75,16 @@ def read_hours(connection: Connection, since: datetime) -> list[DemandHour]:
 def count_hours(connection: Connection, now: datetime) -> None:
     """Add up the hours that may have changed, and note what waits now; what was refused stays.
 
-    The last hours each time, from the newest known one on; all the others of `RECOUNTED` by turns, for mail that agents
-    told of late.
+    The last hours each time, from the newest known one on, and those of which agents told late.
     """
     this_hour = hour_of(now)
     newest = connection.scalar(
         select(func.max(d.hour_at)).where(d.hour_at < this_hour, (d.ended > 0) | d.queue_depth.is_not(None))
     )
     begin_at = this_hour - _HISTORY if newest is None else min(newest, this_hour - 2 * _HOUR)
-    connection.execute(_SUM_HOURS, {"begin_at": begin_at, "end_at": this_hour + _HOUR})
-    turn_at = this_hour - now.minute * _SLICE
-    if turn_at > this_hour - RECOUNTED:
-        connection.execute(_SUM_HOURS, {"begin_at": turn_at - _SLICE, "end_at": turn_at})
+    # Forgotten with this transaction. What is told of such an hour meanwhile waits for its end, and is noted anew.
+    late = connection.scalars(delete(late_hours).returning(late_hours.c.hour_at)).all()
+    connection.execute(_SUM_HOURS, {"begin_at": begin_at, "end_at": this_hour + _HOUR, "late": list(late)})
     connection.execute(_SET_DEPTHS, {"hour_at": this_hour, "since": now - FRESH_FOR})
 
 

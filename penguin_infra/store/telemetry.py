@@ -137,6 +137,11 @@ WITH batch AS MATERIALIZED (
         soft_bounces = known.soft_bounces + excluded.soft_bounces,
         policy_rejections = known.policy_rejections + excluded.policy_rejections,
         expired = known.expired + excluded.expired, deferrals = known.deferrals + excluded.deferrals
+), late AS (
+    INSERT INTO fleet.late_hours (hour_at)
+    SELECT DISTINCT date_trunc('hour', bucket_at, 'UTC') AS hour_at FROM added
+    WHERE bucket_at < date_trunc('hour', now(), 'UTC') - interval '2 hours' ORDER BY 1
+    ON CONFLICT DO NOTHING
 )
 SELECT node_id, stream, sequence FROM fresh
 """

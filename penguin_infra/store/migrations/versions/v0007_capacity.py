@@ -121,6 +121,11 @@ CREATE TABLE fleet.demand_hours (
     PRIMARY KEY (hour_at, region)
 );
 
+-- Hours that ended a while ago and got more mail since demand was summed: agents may be away for days.
+CREATE TABLE fleet.late_hours (
+    hour_at timestamptz PRIMARY KEY
+);
+
 CREATE TABLE fleet.capacity_utilisation (
     node_id uuid PRIMARY KEY REFERENCES fleet.sending_nodes,
     measured_at timestamptz NOT NULL,
@@ -183,8 +188,8 @@ DROP VIEW fleet.sending_rotation;
 DOWN = """
 DROP VIEW fleet.sending_rotation;
 DROP VIEW fleet.sending_allowances;
-DROP TABLE fleet.plan_prices, fleet.capacity_utilisation, fleet.demand_hours, fleet.node_windows, fleet.delivery_hours,
-    fleet.warmup_progress, fleet.node_warmups;
+DROP TABLE fleet.plan_prices, fleet.capacity_utilisation, fleet.late_hours, fleet.demand_hours, fleet.node_windows,
+    fleet.delivery_hours, fleet.warmup_progress, fleet.node_warmups;
 ALTER TABLE fleet.heartbeats DROP COLUMN transport;
 """
 
