@@ -37,11 +37,11 @@ scan_ports = false
 # node carries that at once, and is ripe in days.
 [warmup]
 curve = "lab"
-curves = { lab = [24000, 26400, 28800] }
+curves = { lab = [31200, 32400, 33600] }
 delivered_share = 0.5
 
 [capacity]
-messages_per_hour = { ssd-1 = 1200, ssd-2 = 2400, ssd-4 = 4800 }
+messages_per_hour = { ssd-1 = 1400, ssd-2 = 2800, ssd-4 = 5600 }
 
 [delivery]
 # Within what an hour's allowance lets a bounce storm send.

@@ -10,6 +10,7 @@ from penguin_infra.cli.database import FRESH_LAB_NODES
 from penguin_infra.cli.fleet_env import lab_policy_file, write_lab_policy
 from penguin_infra.domain.policies.grow_fleet import GrowthPlan
 from penguin_infra.domain.reputation import Rate
+from penguin_infra.domain.sending_allowance import allowance_now
 from penguin_infra.domain.warmup_state import WarmupState
 from penguin_infra.lab.history import demand_batches, history_batches
 from penguin_infra.messages.telemetry import DeliveryBatch
@@ -62,9 +63,9 @@ def test_what_is_told_besides_is_told_once_and_is_nothing_where_nothing_was_rais
     assert ended(again) == ended(lower) == {}
 
 
-@pytest.mark.parametrize("daily", [24_000, 28_800])
+@pytest.mark.parametrize("daily", [31_200, 33_600])
 @pytest.mark.parametrize("seed", [1, 1_000, 1_000_000])
-def test_usual_demand_calls_for_no_node_and_60_percent_more_for_three(
+def test_usual_demand_calls_for_no_node_and_60_percent_more_for_two(
     engine: Engine, policy: Policy, daily: int, seed: int
 ) -> None:
     sell(engine)
@@ -76,7 +77,26 @@ def test_usual_demand_calls_for_no_node_and_60_percent_more_for_three(
     assert plan.count == 0, plan.reason
     ask(engine, seed, percent=60)
     plan = read(engine, policy)
-    assert (plan.count, plan.bites) == (3, ()), plan.reason
+    assert (plan.count, plan.bites) == (2, ()), plan.reason
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_60_percent_more_are_told_within_what_each_hour_allows(policy: Policy, hour: int) -> None:
+    now = NOW.replace(hour=hour, minute=1)
+    usual_rate = 720
+    for seed in range(20):
+        both = [
+            *history_batches("a-node", now=now, seed=seed),
+            *demand_batches("a-node", now=now, seed=seed, from_percent=0, to_percent=60),
+        ]
+        today = now.date().isoformat()
+        sent = sum(
+            count.messages
+            for batch in both
+            for count in batch.counts
+            if count.result == "sent" and count.bucket_at.startswith(today)
+        )
+        assert allowance_now(policy.curve.stages[0], sent, 0, now).hour >= 1.6 * usual_rate
 
 
 def test_a_storm_of_the_hours_allowance_is_surely_above_the_pauses_limit(policy: Policy) -> None:
