@@ -26,8 +26,8 @@ _NEXT = {
     Scenario.MTA_DOWN: "its mail server is down: it leaves the rotation with the next heartbeat, and is restarted",
     Scenario.BOUNCE_STORM: "half of its mails bounce: an alert opens within two minutes, then it is paused",
     Scenario.COMPLAINTS: "30 complaints a minute come in about it: an alert opens, then it is paused",
-    Scenario.FLOOD: "its queue grows by 2,000 mails a minute and its CPU is at 97 %: after six windows of 5 min it is "
-    "resized to a larger plan ([resize] windows in the policy file), which ends the flood",
+    Scenario.FLOOD: "its queue grows by 2,000 mails a minute and its CPU is at 97 %: after two windows of 5 min "
+    "([resize] windows in the lab's policy file) it is resized to a larger plan, which ends the flood",
     Scenario.DEFERRALS: "remote hosts put its mail off and its queue grows by 2,000 mails a minute: it is left alone, "
     "and the plan says why",
     Scenario.CALM: "it behaves as usual again",
