@@ -49,8 +49,9 @@ bounce_alert_rate = 0.03
 bounce_pause_rate = 0.04
 
 [resize]
-# Ten minutes of a deep queue.
+# Ten minutes of a deep queue, and two for its drain.
 windows = 2
+drain_minutes = 2
 
 [growth]
 warm_spares = 0
