@@ -17,7 +17,6 @@ from sqlalchemy import URL, Connection, Engine, text
 from penguin_infra.defs.remediation.ticks import Tick
 from penguin_infra.domain.actions import ActionKind, PlannedAction
 from penguin_infra.operations.begin_warmups import WarmupRules
-from penguin_infra.operations.begin_warmups import WarmupRules
 from penguin_infra.operations.measure_capacity import measure_capacity
 from penguin_infra.operations.measure_warmups import measure_warmups
 from penguin_infra.operations.wanted import grow_and_want
