@@ -8,6 +8,7 @@ import pytest
 from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.queue_pressure import QueueLimits
 from penguin_infra_tests.simulation.limits import Limits
+from penguin_infra_tests.simulation.promises import LEARNING_DAYS, MOST_USE
 from penguin_infra_tests.simulation.record import Year
 from penguin_infra_tests.simulation.weather import Trouble, make_weather
 from penguin_infra_tests.simulation.year import live
@@ -27,6 +28,19 @@ def test_a_cap_that_bites_is_kept_although_more_nodes_are_needed(seed: int) -> N
     year = live(make_weather(seed, days=240, troubles=frozenset()), limits)
     assert TIGHT_CAP - Decimal(5) < max(hour.monthly_usd for hour in year.hours) <= TIGHT_CAP
     assert max(year.daily_use()) > 0.9, "more was never needed"
+
+
+def test_it_is_growth_that_keeps_a_rising_demand_below_ninety_percent() -> None:
+    limits = Limits()
+    never_deep = replace(limits.resize.queue, deep_messages=10**9)
+    without = replace(
+        limits,
+        growth=replace(limits.growth, most_requests_a_day=0),
+        resize=replace(limits.resize, queue=never_deep),
+    )
+    weather = make_weather(2, days=240, troubles=frozenset())
+    assert max(live(weather, limits).daily_use()[LEARNING_DAYS:]) < MOST_USE
+    assert max(live(weather, without).daily_use()[LEARNING_DAYS:]) > MOST_USE
 
 
 @pytest.mark.parametrize("seed", SEEDS)
