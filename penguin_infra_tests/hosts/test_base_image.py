@@ -110,7 +110,7 @@ def test_a_finished_base_is_used_again_and_shares_no_host_key(hosts_ready: None)
 def test_an_interrupted_build_leaves_no_base_and_no_mount(hosts_ready: None, tmp_path: Path) -> None:
     environment = {**os.environ, "PENGUIN_TEST_CACHE": str(tmp_path)}
     build = subprocess.Popen([sys.executable, "-c", _BUILD], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not list(tmp_path.glob("building-*/var/lib/dpkg")):
         assert build.poll() is None
         assert time.monotonic() < deadline
@@ -118,7 +118,8 @@ def test_an_interrupted_build_leaves_no_base_and_no_mount(hosts_ready: None, tmp
 
     build.send_signal(signal.SIGINT)
 
-    assert build.wait(60) != 0
+    # It unmounts and deletes thousands of files.
+    assert build.wait(180) != 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(("base-", "building-"))] == []
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
     builders = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]

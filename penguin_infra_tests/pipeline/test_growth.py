@@ -61,7 +61,8 @@ def test_at_80_percent_the_sensor_asks_for_nodes_and_their_runs_carry_the_sums(
 ) -> None:
     ask_for(old_fleet.engine, 96_000, now=old_fleet.clock.now())
     requests = evaluate(provision_sensor, old_fleet, instance)
-    assert [request.tags["penguin/node"] for request in requests] == ["node-dallas-001", "node-dallas-002"]
+    # Asked for at one moment: in no order.
+    assert {request.tags["penguin/node"] for request in requests} == {"node-dallas-001", "node-dallas-002"}
     for request in requests:
         why = request.tags["penguin/reason"]
         assert "was requested by policy:grow_fleet" in why

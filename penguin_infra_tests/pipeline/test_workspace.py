@@ -40,7 +40,7 @@ def test_validation_loads_the_workspace_without_any_database_or_provider(tmp_pat
 
 def test_the_module_loads_with_warnings_as_errors_and_opens_nothing(tmp_path: Path) -> None:
     # Dagster's own beta warning about `owners` comes when the repository is made of it, not when it loads.
-    load = f"from {MODULE} import defs; assert len(list(defs.sensors)) == 8"
+    load = f"from {MODULE} import defs; assert len(list(defs.sensors)) == 10"
     ended = subprocess.run(
         (sys.executable, "-W", "error", "-c", load),
         env=bare_environment(tmp_path / "home"),

@@ -156,7 +156,7 @@ class FleetProcesses:
         """Kill the process whose database session holds the run's lock."""
         query = text("SELECT client_port FROM pg_stat_activity WHERE pid = fleet.run_lock_holder(:run_id)")
         port = self._scalar(query, run_id=run_id)
-        (process,) = [one for one in self.living() if port in {each.laddr.port for each in one.net_connections("tcp")}]
+        (process,) = [one for one in self.living() if port in _local_ports(one)]
         assert process.pid not in {one.pid for one in self._processes.values()}
         process.kill()
         until("the run is gone", lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
@@ -259,3 +259,11 @@ def running_fleet(fleet: FleetProcesses) -> Iterator[FleetProcesses]:
         yield fleet
     finally:
         fleet.end()
+
+
+def _local_ports(process: psutil.Process) -> set[int]:
+    """None of a process that ended since it was listed."""
+    try:
+        return {each.laddr.port for each in process.net_connections("tcp")}
+    except psutil.NoSuchProcess:
+        return set()
