@@ -159,7 +159,7 @@ class FleetProcesses:
         (process,) = [one for one in self.living() if port in _local_ports(one)]
         assert process.pid not in {one.pid for one in self._processes.values()}
         process.kill()
-        until("the run is gone", lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        until("the run is gone", lambda: _is_gone(process))
 
     def attempts(self, node_id: UUID) -> int:
         query = text("SELECT attempt FROM fleet.node_actions WHERE node_id = :node_id AND kind = 'provision'")
@@ -259,6 +259,13 @@ def running_fleet(fleet: FleetProcesses) -> Iterator[FleetProcesses]:
         yield fleet
     finally:
         fleet.end()
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _local_ports(process: psutil.Process) -> set[int]:
