@@ -26,11 +26,11 @@ from penguin_infra.domain.forecast import Forecast, NoForecast
 from penguin_infra.domain.guardrails import GuardrailLimits
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.warmup_curves import WarmupCurve
+from penguin_infra.operations.begin_warmups import read_capacities
 from penguin_infra.operations.read_fleet_size import FleetFigures, SizeLimits, read_fleet_size
 from penguin_infra.operations.update_alerts import RESOLVED_BY_ITSELF
 from penguin_infra.store import alerts, capacity, demand, node_windows
 from penguin_infra.store.capacity import CapacityFacts, UtilisationRow
-from penguin_infra.store.plan_prices import read_offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def measure_capacity(
         demand.count_hours(connection, now)
     with engine.begin() as connection:
         known = capacity.read_facts(connection, now)
-        per_day = {plan.name: plan.messages_per_day for plan in limits.throughput.ladder(read_offers(connection))}
+        per_day = read_capacities(connection, limits.throughput)
         nodes = tuple(MeasuredNode(each, _place(each, per_day, limits.curve)) for each in known)
         capacity.replace_utilisation(
             connection, (_row(node, per_day, now) for node in nodes if node.capacity.status in _PRESENT)

@@ -4,14 +4,16 @@ The sums themselves are `domain/capacity.py`'s; who measures, `operations/measur
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from penguin_infra.domain.node import NodeStatus
+from penguin_infra.store.capacity_tables import capacity_utilisation
 from penguin_infra.store.demand import FRESH_FOR, hour_of
+from penguin_infra.store.whole_tables import replace_rows
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -83,7 +85,7 @@ class CapacityFacts:
 
 @dataclass(frozen=True, slots=True)
 class UtilisationRow:
-    """A row of `fleet.capacity_utilisation`, in the names of its columns."""
+    """A row of `fleet.capacity_utilisation`, in the order of its columns."""
 
     node_id: UUID
     measured_at: datetime
@@ -102,9 +104,6 @@ class UtilisationRow:
     cpu_percent: float | None
     memory_percent: float | None
     demand_share: float | None
-
-
-_COLUMNS = tuple(each.name for each in fields(UtilisationRow))
 
 
 def read_facts(connection: Connection, now: datetime) -> list[CapacityFacts]:
@@ -127,16 +126,5 @@ def read_facts(connection: Connection, now: datetime) -> list[CapacityFacts]:
 
 def replace_utilisation(connection: Connection, rows: Iterable[UtilisationRow]) -> int:
     """Put this measurement in the last one's place; returns the rows. Readers see the one or the other, whole."""
-    # One at a time: a second run beside this one would not see its rows to delete, and fail on them.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.capacity_utilisation'))"))
-    # Not TRUNCATE: it would hold up every sensor that reads the old rows.
-    connection.execute(text("DELETE FROM fleet.capacity_utilisation"))
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection that just deleted rows has its driver's
-    row_count = 0
-    statement = f"COPY fleet.capacity_utilisation ({', '.join(_COLUMNS)}) FROM STDIN"
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(astuple(row))
-            row_count += 1
-    return row_count
+    return replace_rows(connection, capacity_utilisation, map(astuple, rows))

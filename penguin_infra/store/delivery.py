@@ -18,6 +18,7 @@ from penguin_infra.domain.policies import pause_bouncing
 from penguin_infra.domain.reputation import Rate
 from penguin_infra.store.tables import AnyRow, node_transitions, sending_nodes
 from penguin_infra.store.telemetry_tables import complaints, delivery_counts, delivery_rates
+from penguin_infra.store.whole_tables import replace_rows
 
 ALL_PROVIDERS = "all"
 
@@ -136,19 +137,8 @@ def measure(connection: Connection, now: datetime, *, window_messages: int) -> l
 
 def replace_rates(connection: Connection, measured: Iterable[Measured]) -> int:
     """Put this measurement in the last one's place; returns the rows. Readers see the one or the other, whole."""
-    # One at a time: a second run beside this one would not see its rows to delete, and fail on them.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('fleet.delivery_rates'))"))
-    # Not TRUNCATE: it would hold up every sensor that reads the old rows.
-    connection.execute(delivery_rates.delete())
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection that just deleted rows has its driver's
-    columns = ", ".join(f'"{column.name}"' for column in delivery_rates.columns)
-    row_count = 0
-    with driver.cursor() as cursor, cursor.copy(f"COPY fleet.delivery_rates ({columns}) FROM STDIN") as copy:
-        for row in _rate_rows(measured):
-            copy.write_row(row)
-            row_count += 1
-    return row_count
+    return replace_rows(connection, delivery_rates, _rate_rows(measured))
 
 
 def alarming_nodes(

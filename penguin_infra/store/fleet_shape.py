@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Connection, Subquery, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Connection, func, select
 
 from penguin_infra.domain.actions import ActionKind, ActionStatus
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.policies.shrink_fleet import NAME as SHRINK_FLEET
-from penguin_infra.store.capacity_tables import node_warmups, plan_prices
+from penguin_infra.store.capacity_tables import node_warmups
+from penguin_infra.store.plan_prices import NEWEST
 from penguin_infra.store.tables import node_actions, sending_nodes
 
 a = node_actions.c
@@ -73,7 +73,7 @@ def read_groups(connection: Connection) -> list[NodeGroup]:
 
 def monthly_usd(connection: Connection) -> Decimal:
     """What a month of all nodes costs by their plans' newest prices, asked-for ones too; unknown plans cost nothing."""
-    newest = _newest_prices()
+    newest = NEWEST.subquery()
     return Decimal(
         connection.scalar(
             select(func.coalesce(func.sum(newest.c.monthly_usd), 0))
@@ -109,13 +109,3 @@ def read_active(connection: Connection) -> list[ServingNode]:
         .order_by(n.label)
     )
     return [ServingNode(row.id, row.label, row.region, row.plan, row.reputation_score) for row in rows]
-
-
-def _newest_prices() -> Subquery:
-    columns = plan_prices.c
-    return (
-        select(columns.plan, columns.monthly_usd)
-        .ext(distinct_on(columns.plan))
-        .order_by(columns.plan, columns.seen_at.desc())
-        .subquery()
-    )

@@ -14,6 +14,8 @@ from penguin_infra.store.tables import AnyRow
 
 p = plan_prices.c
 
+NEWEST = select(plan_prices).ext(distinct_on(p.plan)).order_by(p.plan, p.seen_at.desc())
+
 
 @dataclass(frozen=True, slots=True)
 class PlanPrice:
@@ -50,8 +52,7 @@ def save_prices(connection: Connection, offers: Iterable[PlanPrice], now: dateti
 
 def newest_prices(connection: Connection) -> list[AnyRow]:
     """The newest row of each plan, by name."""
-    query = select(plan_prices).ext(distinct_on(p.plan)).order_by(p.plan, p.seen_at.desc())
-    return list(connection.execute(query))
+    return list(connection.execute(NEWEST))
 
 
 def read_offers(connection: Connection) -> list[PlanOffer]:

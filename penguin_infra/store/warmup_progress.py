@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from penguin_infra.domain.node import SENDING_STATUSES
 from penguin_infra.store.capacity_tables import warmup_progress
 from penguin_infra.store.tables import AnyRow, sending_nodes
+from penguin_infra.store.whole_tables import replace_rows
 
 # The measurement comes each minute: what is older than some missed ones is no longer so.
 FRESH_FOR = timedelta(minutes=10)
@@ -57,16 +58,7 @@ def hold_progress(connection: Connection, *, is_replaced: bool = False) -> None:
 
 def replace_progress(connection: Connection, rows: Iterable[WarmupProgress]) -> int:
     """Put this measurement in the last one's place; returns the rows. Readers see the one or the other, whole."""
-    connection.execute(warmup_progress.delete())
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - a connection that just deleted rows has its driver's
-    columns = ", ".join(f'"{column.name}"' for column in warmup_progress.columns)
-    row_count = 0
-    with driver.cursor() as cursor, cursor.copy(f"COPY fleet.warmup_progress ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(astuple(row))
-            row_count += 1
-    return row_count
+    return replace_rows(connection, warmup_progress, map(astuple, rows))
 
 
 def save_progress(connection: Connection, row: WarmupProgress) -> None:
