@@ -29,7 +29,10 @@ from penguin_infra.domain.policies.leave_on_request import MOST_DRAIN_MINUTES
 from penguin_infra.domain.policies.recover_unhealthy import HealthLimits
 from penguin_infra.domain.policies.resize_deep_queue import ResizeLimits
 from penguin_infra.domain.policies.shrink_fleet import ShrinkLimits
+from penguin_infra.domain.pricing import BillingCycle, CostLimits
 from penguin_infra.domain.queue_pressure import QueueLimits
+from penguin_infra.domain.reputation_score import ReputationLimits
+from penguin_infra.domain.savings import SavingLimits
 from penguin_infra.domain.warmup_curves import CURVES, DEFAULT_CURVE, InvalidCurve, WarmupCurve, find_curve
 from penguin_infra.domain.warmup_quality import RateBounds, WarmupLimits
 from penguin_infra.operations.begin_warmups import WarmupRules
@@ -53,6 +56,9 @@ class Policy:
     resize: ResizeLimits = field(default_factory=ResizeLimits)
     growth: GrowthLimits = field(default_factory=GrowthLimits)
     shrink: ShrinkLimits = field(default_factory=ShrinkLimits)
+    cost: CostLimits = field(default_factory=CostLimits)
+    savings: SavingLimits = field(default_factory=SavingLimits)
+    reputation: ReputationLimits = field(default_factory=ReputationLimits)
     blacklist_zones: tuple[str, ...] | None = None
 
     @property
@@ -269,6 +275,25 @@ class _Shrink(_Section):
     fewest_a_region: Annotated[int, Field(ge=0)] = _DEFAULTS.shrink.fewest_a_region
 
 
+class _Cost(_Section):
+    billing_cycle: BillingCycle = _DEFAULTS.cost.billing_cycle
+    extra_address_monthly_usd: Annotated[Decimal, Field(ge=0)] = _DEFAULTS.cost.extra_address_monthly_usd
+    monthly_budget_usd: Annotated[Decimal, Field(gt=0)] | None = _DEFAULTS.cost.monthly_budget_usd
+    budget_alert_share: Annotated[float, Field(gt=0)] = _DEFAULTS.cost.budget_alert_share
+
+
+class _Savings(_Section):
+    least_monthly_usd: Annotated[Decimal, Field(ge=0)] = _DEFAULTS.savings.least_monthly_usd
+    highest_share_after: Annotated[float, Field(gt=0, le=1)] = _DEFAULTS.savings.highest_share_after
+    idle_days: Annotated[float, Field(gt=0)] = _DEFAULTS.savings.idle_days
+    burnt_days: Annotated[float, Field(gt=0)] = _DEFAULTS.savings.burnt_days
+    burnt_score: Annotated[int, Field(ge=0, le=100)] = _DEFAULTS.savings.burnt_score
+
+
+class _Reputation(_Section):
+    points_a_day: Annotated[float, Field(gt=0)] = _DEFAULTS.reputation.points_a_day
+
+
 class PolicySections(_Section):
     """The whole file: a section a room of the rules."""
 
@@ -283,6 +308,9 @@ class PolicySections(_Section):
     resize: _Resize = _Resize()
     growth: _Growth = _Growth()
     shrink: _Shrink = _Shrink()
+    cost: _Cost = _Cost()
+    savings: _Savings = _Savings()
+    reputation: _Reputation = _Reputation()
 
     def policy(self) -> Policy:
         """As the rules take them."""
@@ -302,4 +330,7 @@ class PolicySections(_Section):
             resize=self.resize.limits(),
             growth=self.growth.limits(),
             shrink=ShrinkLimits(**self.shrink.model_dump()),
+            cost=CostLimits(**self.cost.model_dump()),
+            savings=SavingLimits(**self.savings.model_dump()),
+            reputation=ReputationLimits(**self.reputation.model_dump()),
         )

@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     sink_private_key_file: Path | None = None
 
     sweep_cron: str = Field(default="*/5 * * * *", description="When the blacklists are swept.")
+    report_cron: str = Field(default="5 * * * *", description="When the day's costs and reputation are summed up.")
+    report_folder: Path | None = Field(
+        default=None, description="Where the daily report is written; by default `reports` in PENGUIN_HOME."
+    )
 
     ui_port: Port = 3000
     code_server_port: Port = 4266

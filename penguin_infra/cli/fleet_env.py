@@ -20,6 +20,8 @@ from penguin_infra.settings import FLEET_ENV_FILE, Settings
 
 LOOPBACK = "127.0.0.1"
 
+_LAB_REPORT_CRON = "*/5 * * * *"
+
 _LAB_POLICY = """\
 # The lab's limits, where they differ from the defaults. Yours to change; `penguin-infra up` reads it when it starts.
 
@@ -149,6 +151,8 @@ def build_fleet_env(
         every_minute = "* * * * *"  # a lab is watched: five minutes are long
         if "sweep_cron" not in user_settings.model_fields_set or user_settings.sweep_cron == every_minute:
             values["PENGUIN_SWEEP_CRON"] = every_minute
+        if "report_cron" not in user_settings.model_fields_set or user_settings.report_cron == _LAB_REPORT_CRON:
+            values["PENGUIN_REPORT_CRON"] = _LAB_REPORT_CRON
     return values
 
 

@@ -12,6 +12,7 @@ from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
 from penguin_infra.defs.observation.prices import plan_prices
 from penguin_infra.defs.observation.warmup import warmup_progress
+from penguin_infra.defs.postgres_io import ANALYTICS_TABLE, AnalyticsTables
 from penguin_infra.defs.remediation.decommission import decommission, decommission_sensor
 from penguin_infra.defs.remediation.maintenance import maintenance, maintenance_sensor
 from penguin_infra.defs.remediation.node_runs import node_run
@@ -80,6 +81,10 @@ def build_definitions(
         ],
         sensors=sensors,
         schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
-        resources={"fleet": dg.ResourceDefinition.hardcoded_resource(fleet), "node_run": node_run},
+        resources={
+            "fleet": dg.ResourceDefinition.hardcoded_resource(fleet),
+            "node_run": node_run,
+            ANALYTICS_TABLE: AnalyticsTables(fleet),
+        },
         executor=executor,
     )

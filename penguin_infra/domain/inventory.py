@@ -35,6 +35,7 @@ class SeenInstance:
     status: str
     ip_address: IPv4Address | None
     created_at: datetime
+    extra_addresses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,19 @@ def compare(nodes: Collection[RegisteredNode], instances: Iterable[SeenInstance]
         if provider_id not in seen and not node.is_unsettled
     ]
     return Comparison(tuple(drifts), foreign_count)
+
+
+def owners_of(
+    nodes: Iterable[RegisteredNode], instances: Iterable[SeenInstance], *, fleet_name: str
+) -> dict[str, UUID]:
+    """The node that each instance was asked for, by the provider's id; of orphans and foreign ones none."""
+    by_token = {token_of(node.node_id): node.node_id for node in nodes}
+    named = {instance.provider_id: InstanceLabel.parse(instance.label) for instance in instances}
+    return {
+        provider_id: by_token[name.token]
+        for provider_id, name in named.items()
+        if name and name.fleet_name == fleet_name and name.token in by_token
+    }
 
 
 def stray(node: RegisteredNode, records: Iterable[NamedRecord]) -> Drift:

@@ -36,7 +36,10 @@ class InstanceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One VPS as the provider reports it; `ip_address` is None until one is assigned."""
+    """One VPS as the provider reports it; `ip_address` is None until one is assigned.
+
+    `extra_addresses`: how many it has beyond that one; each is billed.
+    """
 
     provider_id: str
     label: str
@@ -45,6 +48,7 @@ class Instance:
     status: InstanceStatus
     ip_address: IPv4Address | None
     created_at: datetime
+    extra_addresses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

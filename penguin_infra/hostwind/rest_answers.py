@@ -67,6 +67,8 @@ def read_instance(answer: object) -> Instance:
         status=_field(fields, "status", _status, what),
         ip_address=_field(fields, "ip", _address_or_none, what),
         created_at=_field(fields, "created_at", _moment, what),
+        # No part of the specification's contract: an account that has none need not say so.
+        extra_addresses=len(_field(fields, "extra_ips", _list, what)) if "extra_ips" in fields else 0,
     )
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from penguin_infra.dns_records.publisher import DnsPublisher
 from penguin_infra.domain.node import InstanceLabel, Node, NodeStatus, token_of
 from penguin_infra.domain.node_names import PTR, NamedRecord, find_stray
-from penguin_infra.operations.instances import destroy_instances
+from penguin_infra.hostwind.provider import Instance
+from penguin_infra.operations.instances import destroy_instances, note_billed
 from penguin_infra.operations.node_steps import Done, StepImpossible, do_step
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.operations.publish_names import in_zone
@@ -78,7 +79,10 @@ def destroy_instance(work: NodeWork, *, is_leaving: bool = False) -> None:
 
     def act(node: Node, _since: datetime) -> Done:
         keeps = _keeps(node, is_leaving=is_leaving)
-        found = _instances_of(work, node)
+        asked_at = work.clock.now()
+        instances = _instances_of(work, node)
+        note_billed(work, instances, asked_at)
+        found = {instance.provider_id for instance in instances}
         # One on record whose label was changed at the provider by hand is ours all the same.
         found |= {node.provider_id} if node.provider_id else set()
         if keeps and node.provider_id:
@@ -109,10 +113,10 @@ def _doomed(node: Node, live: list[NamedRecord], *, is_leaving: bool) -> list[Na
     return find_stray(live, hostname=None, ip_address=None)
 
 
-def _instances_of(work: NodeWork, node: Node) -> set[str]:
-    found = set()
+def _instances_of(work: NodeWork, node: Node) -> list[Instance]:
+    found = []
     for instance in work.provider.list_instances():
         name = InstanceLabel.parse(instance.label)
         if name and name.fleet_name == work.fleet_name and name.token == token_of(node.node_id):
-            found.add(instance.provider_id)
+            found.append(instance)
     return found

@@ -23,7 +23,7 @@ from penguin_infra.hostwind.provider import (
     ProviderUnavailable,
 )
 from penguin_infra.operations.drain_node import DRAIN, check_wanted
-from penguin_infra.operations.instances import read_instance
+from penguin_infra.operations.instances import note_billed, read_instance
 from penguin_infra.operations.node_steps import Done, StepError, StepImpossible, do_step, in_seconds, wait
 from penguin_infra.operations.node_work import NodeWork
 from penguin_infra.store import actions as ledger
@@ -172,5 +172,7 @@ def _note_plan(work: NodeWork, node: Node, instance: Instance) -> None:
     if instance.plan == node.plan:
         return
     work.lock.check()
+    now = work.clock.now()
+    note_billed(work, [instance], now)
     with work.engine.begin() as connection:
-        node_places.record_plan(connection, node.node_id, instance.plan, work.clock.now())
+        node_places.record_plan(connection, node.node_id, instance.plan, now)

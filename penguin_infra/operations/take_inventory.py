@@ -5,33 +5,22 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from penguin_infra.domain.inventory import Comparison, SeenInstance, compare, stray
+from penguin_infra.domain.inventory import Comparison, compare, owners_of, stray
 from penguin_infra.hostwind.provider import Instance, NodeProvider
-from penguin_infra.store import inventory, published_names
+from penguin_infra.operations.instances import as_seen
+from penguin_infra.store import instance_spells, inventory, published_names
 
 
 def refresh_listing(engine: Engine, provider: NodeProvider, now: datetime) -> list[Instance]:
     """Ask the provider for all its instances and keep the answer; `now` is the time just before asking."""
     instances = provider.list_instances()
-    seen = [
-        SeenInstance(
-            provider_id=instance.provider_id,
-            label=instance.label,
-            region=instance.region,
-            plan=instance.plan,
-            status=instance.status.value,
-            ip_address=instance.ip_address,
-            created_at=instance.created_at,
-        )
-        for instance in instances
-    ]
     with engine.begin() as connection:
-        inventory.replace_listing(connection, seen, now)
+        inventory.replace_listing(connection, map(as_seen, instances), now)
     return instances
 
 
 def compare_inventory(engine: Engine, *, fleet_name: str, now: datetime) -> Comparison:
-    """Hold the registry against the listing as kept, and record what differs.
+    """Hold the registry against the listing as kept, and record what differs, and what is billed.
 
     A listing that is empty, or was never taken, makes nobody a ghost: nothing is concluded while nodes hold instances.
     """
@@ -40,6 +29,8 @@ def compare_inventory(engine: Engine, *, fleet_name: str, now: datetime) -> Comp
         nodes = inventory.registered_nodes(connection, taken_at or now)
         if taken_at is None and any(node.holds_instance for node in nodes):
             return Comparison((), 0)
+        owners = owners_of(nodes, instances, fleet_name=fleet_name)
+        instance_spells.observe(connection, instances, owners, taken_at or now)
         comparison = compare(nodes, instances, fleet_name=fleet_name)
         by_id = {node.node_id: node for node in nodes}
         strays = [

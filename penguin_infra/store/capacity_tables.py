@@ -131,6 +131,7 @@ plan_prices = Table(
     Column("transfer_gb", Integer, nullable=False),
     Column("monthly_usd", Numeric(12, 4), nullable=False),
     Column("hourly_usd", Numeric(14, 8), nullable=False),
+    Column("source", String(20), nullable=False, server_default="provider"),
 )
 
 # A view: outside the metadata, as `tables.sending_rotation` is.

@@ -151,6 +151,7 @@ provider_instances = Table(
     Column("ip_address", INET),
     at_column("created_at", nullable=False),
     at_column("seen_at", nullable=False),
+    Column("extra_addresses", SmallInteger, nullable=False, server_default="0"),
 )
 
 instance_drift = Table(
