@@ -102,6 +102,9 @@ def observe(
 
 def record_end(connection: Connection, provider_ids: Iterable[str], now: datetime) -> None:
     """Instances that are known to be gone are billed no longer; a repeat changes nothing."""
+    # Not before it began: the provider's clock may be ahead of ours.
     connection.execute(
-        update(instance_spells).where(s.provider_id.in_(list(provider_ids)), s.ended_at.is_(None)).values(ended_at=func.greatest(s.began_at, now))  # the provider's clock may be ahead of ours
+        update(instance_spells)
+        .where(s.provider_id.in_(list(provider_ids)), s.ended_at.is_(None))
+        .values(ended_at=func.greatest(s.began_at, now))
     )
