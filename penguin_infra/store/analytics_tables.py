@@ -148,6 +148,7 @@ reputation_scores = Table(
     Column("version", SmallInteger, nullable=False, comment="of the rules by which it was reckoned"),
     Column("components", JSONB, nullable=False, comment="the points lost to each component, name by name"),
     Column("explanation", Text, nullable=False, comment="the score in words"),
+    Column("rising_since", _AT, comment="since when the present point is being earned; null: nothing is to be earned"),
     comment="Each node's reputation as it is now.",
 )
 

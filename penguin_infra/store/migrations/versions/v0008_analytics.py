@@ -120,7 +120,8 @@ CREATE TABLE analytics.reputation_scores (
     cap smallint NOT NULL,
     version smallint NOT NULL,
     components jsonb NOT NULL,
-    explanation text NOT NULL
+    explanation text NOT NULL,
+    rising_since timestamptz
 );
 
 CREATE TABLE analytics.reputation_history (
