@@ -16,6 +16,7 @@ from penguin_infra_tests.benchmarks import (
     capacity_time,
     delivery_time,
     detect_to_act,
+    frame_rate,
     gateway_rate,
     health_time,
     load_time,
@@ -111,6 +112,12 @@ def _scaling(directory: Path) -> Iterator[Row]:
         yield Row(f"{kind} sensor's tick, {sizes[0]:,} nodes, s", seconds, tick, peer, small.ticks[kind])
 
 
+def _frames(directory: Path) -> Iterator[Row]:
+    found = frame_rate.measure_frame_rate(directory)
+    what = f"rows of a frame checked and written a minute ({frame_rate.ROWS:,})"
+    yield Row(what, found.ours, frame_rate.BUDGET_ROWS_A_MINUTE, "pandas' to_sql", found.peers, is_more_better=True)
+
+
 def _gateway(directory: Path) -> Iterator[Row]:
     found = gateway_rate.measure_gateway_rate(directory)
     ours, plain, peer = found.ours, found.plain, "a plain handler"
@@ -147,6 +154,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "scaling": _scaling,
     "capacity": _capacity,
     "warmup": _warmup,
+    "frames": _frames,
 }
 
 

@@ -155,7 +155,7 @@ def test_a_day_to_come_has_no_partition(fleet: Wiring) -> None:
     (failure,) = [event for event in materialise(fleet, costs, to_come).all_events if event.is_step_failure]
     error = failure.step_failure_data.user_failure_data
     assert error is not None
-    assert f"{to_come} : only days from 2026-01-01 to today" in (error.description or "")
+    assert f"{to_come}: only days from 2026-01-01 to today" in (error.description or "")
 
 
 def test_a_later_asset_is_given_the_rows_of_its_own_days(fleet: Wiring) -> None:

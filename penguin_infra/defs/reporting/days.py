@@ -19,10 +19,8 @@ def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
     asked = context.partition_keys
     # A range may name days that have no partition yet.
     if not asked or max(asked) > (DAYS.get_last_partition_key() or ""):
-        raise dg.Failure(
-            f"{', '.join(sorted({*asked[:1], *asked[-1:]}))}: only days from {FIRST_DAY} to today (UTC) can be summed up",
-            allow_retries=False,
-        )
+        days = " to ".join(sorted({*asked[:1], *asked[-1:]}))
+        raise dg.Failure(f"{days}: only days from {FIRST_DAY} to today (UTC) can be summed up", allow_retries=False)
     return date.fromisoformat(min(asked)), date.fromisoformat(max(asked))
 
 
