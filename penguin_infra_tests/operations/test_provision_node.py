@@ -21,6 +21,7 @@ from penguin_infra.operations.node_steps import StepError, StepImpossible
 from penguin_infra.operations.provision_node import STEPS
 from penguin_infra.operations.provision_parts import Names
 from penguin_infra.store import nodes, rejections, verifications
+from penguin_infra.store.tables import AnyRow
 from penguin_infra_tests.dns_process import DnsProcess
 from penguin_infra_tests.fleets import rotation
 from penguin_infra_tests.operations.making import Making
@@ -107,6 +108,31 @@ def test_a_listed_address_is_given_back_for_another_before_anything_is_installed
         assert [each.is_live for each in tenures] == [False, True]
     assert (str(row.ip_address), row.zone, row.codes) == (first, "zen.spamhaus.org", ["127.0.0.2"])
     assert [str(each.host.ip_address) for each in making.installer.installations] == [str(node.ip_address)]
+
+
+def test_what_is_billed_is_written_down_as_it_happens_given_back_instances_too(making: Making, node_id: UUID) -> None:
+    first = making.simulator.ask("GET", "/lab/next-address").json()["ip"]
+    making.dirty[first] = "zen.spamhaus.org"
+    making.provision(node_id)
+    assert [(spell.provider_id == making.node(node_id).provider_id, spell.ended_at) for spell in billed(making)][
+        1:
+    ] == [(True, None)]
+    given_back, _ = billed(making)
+    assert given_back.ended_at is not None
+
+
+def test_what_a_failed_request_cost_is_known_when_its_instance_is_gone(making: Making, node_id: UUID) -> None:
+    making.dirty = {f"127.77.{third}.{last}": "zen.spamhaus.org" for third in range(4) for last in range(256)}
+    making.provision_until_over(node_id)
+    making.release(node_id)
+    spells = billed(making)
+    assert [spell.node_id for spell in spells] == [node_id] * 3
+    assert all(spell.ended_at for spell in spells)
+
+
+def billed(making: Making) -> list[AnyRow]:
+    with making.engine.connect() as connection:
+        return list(connection.execute(text("SELECT * FROM fleet.instance_spells ORDER BY began_at, provider_id")))
 
 
 def test_after_three_listed_addresses_the_request_ends_with_the_evidence(making: Making, node_id: UUID) -> None:
