@@ -14,13 +14,13 @@ _LEVELS = "·▁▂▃▄▅▆▇█"
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-def table_metadata(table: Table, descriptions: Mapping[str, str] | None = None) -> dict[str, object]:
+def table_metadata(table: Table) -> dict[str, object]:
     """An asset's definition metadata: the table it writes, and what its columns mean, by their own comments."""
     columns = [
         dg.TableColumn(
             name=column.name,
             type=column.type.compile(dialect=_POSTGRESQL).lower(),
-            description=(descriptions or {}).get(column.name, column.comment),
+            description=column.comment,
             constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
         )
         for column in table.columns

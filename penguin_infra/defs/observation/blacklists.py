@@ -42,26 +42,7 @@ _STATUS_SPEC = dg.AssetSpec(
     kinds={"dns", "postgres"},
     tags={"cadence": "5min", "reader": "operators-analysts"},
     freshness_policy=_FRESHNESS,
-    metadata=table_metadata(
-        ip_blacklist_events,
-        {
-            "id": "the event's id",
-            "ip_address": "the listed address",
-            "details": "the codes' meanings, and the answer that confirmed them: addresses, TTL, resolver",
-            "node_id": "the node that held the address when it was listed",
-            "blacklist_provider": "the list, by its operator's name",
-            "operator": "who runs the list: medium listings pause when two of these agree",
-            "zone": "the list's DNS zone",
-            "codes": "the confirmed return codes",
-            "severity": "the gravest code's: critical and high take the node out of the rotation and pause it",
-            "suspected_at": "the first hit",
-            "listed_at": "the confirmation, past the first answer's TTL or through a second resolver",
-            "delisted_at": "the third clean answer over at least an hour; null while listed",
-            "reason": "the list's own words (TXT)",
-            "delist_url": "the operator's page about this address",
-            "family": "the list's section in the runbook",
-        },
-    ),
+    metadata=table_metadata(ip_blacklist_events),
 )
 
 _HEALTH_SPEC = dg.AssetSpec(
@@ -78,20 +59,7 @@ _HEALTH_SPEC = dg.AssetSpec(
     kinds={"dns", "postgres"},
     tags={"cadence": "5min", "reader": "operators"},
     freshness_policy=_FRESHNESS,
-    metadata=table_metadata(
-        blacklist_health_table,
-        {
-            "zone": "the list's DNS zone",
-            "resolver": "through whom it was asked",
-            "ip_version": "4 or 6",
-            "is_healthy": "whether its answers count",
-            "fault": "what is wrong: silent, refused, public_resolver, quota, emptied, wildcarded ...",
-            "reason": "what its test points showed",
-            "passes": "looks that passed since the fault; two end the quarantine",
-            "since": "when it last became healthy or ill",
-            "checked_at": "the last look at its test points",
-        },
-    ),
+    metadata=table_metadata(blacklist_health_table),
 )
 
 _CHECKS = [

@@ -25,28 +25,7 @@ _LEAST_WINDOWED_SHARE = 0.5
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=5)
     ),
-    metadata=table_metadata(
-        capacity_utilisation_table,
-        {
-            "node_id": "the node; none that is decommissioned",
-            "measured_at": "when; what is older than ten minutes says nothing about now",
-            "region": "the provider's region",
-            "status": "the node's place in its life",
-            "plan": "the provider's plan",
-            "is_in_rotation": "whether it may send now",
-            "plan_per_day": "messages a day that its plan delivers; null while its plan is in no price list",
-            "allowance_per_day": "messages a day that its warm-up allows; null: no limit but the plan's",
-            "capacity_per_day": "what it can send in a day: the smaller of both, and nothing out of service",
-            "ended_last_day": "deliveries that came to an end in the last 24 hours, accepted or not",
-            "ended_last_hour": "the same of the last hour",
-            "queue_depth": "messages that wait; null while it does not speak",
-            "queue_growth": "what waits more than a day ago; 0 where that is not known",
-            "oldest_age_seconds": "the age of the oldest message",
-            "cpu_percent": "by its last heartbeat",
-            "memory_percent": "by its last heartbeat",
-            "demand_share": "what was asked of it in a day over its capacity; null without capacity",
-        },
-    ),
+    metadata=table_metadata(capacity_utilisation_table),
     check_specs=[
         dg.AssetCheckSpec(
             "plans_are_priced",

@@ -23,33 +23,7 @@ from penguin_infra.wiring import Wiring
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=5)
     ),
-    metadata=table_metadata(
-        delivery_rates_table,
-        {
-            "node_id": "the node that sent",
-            "span": "recent (24 hours or the last 10,000 messages, whichever holds more) or hour",
-            "mailbox_provider": "where the mail went; all: everywhere",
-            "since_at": "the span's beginning",
-            "measured_at": "the span's end; what is older than ten minutes pauses nobody",
-            "sent": "messages taken",
-            "hard_bounces": "messages for addresses that do not exist (5.1.x, 5.2.1)",
-            "soft_bounces": "messages that failed for good for another cause",
-            "policy_rejections": "messages rejected for the sender's sake (5.7.x)",
-            "expired": "messages given up after the queue's life time",
-            "deferrals": "messages that waited at least once; no end, in no rate",
-            "complaints": "incidents that recipients reported, by when the mail arrived",
-            "attempted": "sent, bounced, rejected and expired messages",
-            "bounce_rate": "hard bounces of the attempted, 0 to 1; null of nothing",
-            "bounce_lower": "what the bounce rate is at least (Wilson, 95 %)",
-            "bounce_upper": "what the bounce rate is at most",
-            "complaint_rate": "complaints of the sent, 0 to 1; null of nothing",
-            "complaint_lower": "what the complaint rate is at least (Wilson, 95 %)",
-            "complaint_upper": "what the complaint rate is at most",
-            "policy_rejection_rate": "policy rejections of the attempted, 0 to 1; null of nothing",
-            "policy_rejection_lower": "what that rate is at least (Wilson, 95 %)",
-            "policy_rejection_upper": "what that rate is at most",
-        },
-    ),
+    metadata=table_metadata(delivery_rates_table),
     check_specs=[
         dg.AssetCheckSpec(
             "deliveries_are_reported",

@@ -12,9 +12,6 @@ from penguin_infra.operations.judge_health import HealthReport, judge_health
 from penguin_infra.store.telemetry_tables import node_pulses
 from penguin_infra.wiring import Wiring
 
-_PERCENT = "percent, null where it could not be read"
-_QUEUE = "messages in this queue of the MTA"
-
 
 @dg.asset(
     group_name="telemetry",
@@ -25,30 +22,7 @@ _QUEUE = "messages in this queue of the MTA"
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=5)
     ),
-    metadata=table_metadata(
-        node_pulses,
-        {
-            "node_id": "the node",
-            "received_at": "when its newest heartbeat arrived, by the server's clock",
-            "served_seconds": "the gateways' clock then: silence is measured in the time for which they served",
-            "sent_at": "when the node sent it, by its own clock",
-            "boot_id": "changes with every boot of the node",
-            "agent_version": "the agent that runs there",
-            "mta_state": "up, down or absent",
-            "transport": "whether the agent holds or releases Postfix's outgoing transport",
-            "directive_version": "the directive that the agent follows",
-            "cpu_percent": _PERCENT,
-            "memory_percent": _PERCENT,
-            "disk_percent": f"the queue's file system, {_PERCENT}",
-            "rx_bytes_per_second": "received",
-            "tx_bytes_per_second": "sent",
-            "queue_active": _QUEUE,
-            "queue_deferred": _QUEUE,
-            "queue_held": _QUEUE,
-            "queue_oldest_seconds": "the age of the oldest message",
-            "details": "why mails wait, without any address",
-        },
-    ),
+    metadata=table_metadata(node_pulses),
     check_specs=[
         dg.AssetCheckSpec(
             "observer_is_alive",

@@ -27,19 +27,7 @@ _FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=20), w
     kinds={"hostwind", "postgres"},
     tags={"cadence": "5min", "reader": "operators"},
     freshness_policy=_FRESHNESS,
-    metadata=table_metadata(
-        provider_instances_table,
-        {
-            "provider_id": "the provider's id of the instance",
-            "label": "its name at the provider; ours begin with the fleet's name and end with the node's token",
-            "region": "the provider's region",
-            "plan": "the provider's plan",
-            "status": "in the provider's words: provisioning, running, resizing, stopped, suspended, error",
-            "ip_address": "its IPv4 address, once assigned",
-            "created_at": "when the provider created it",
-            "seen_at": "when the listing was taken",
-        },
-    ),
+    metadata=table_metadata(provider_instances_table),
     check_specs=[
         dg.AssetCheckSpec(
             "listing_is_not_empty",
@@ -88,20 +76,7 @@ def provider_instances(context: AssetExecutionContext, fleet: ResourceParam[Wiri
     kinds={"postgres"},
     tags={"cadence": "5min", "reader": "operators"},
     freshness_policy=_FRESHNESS,
-    metadata=table_metadata(
-        instance_drift,
-        {
-            "id": "the difference's id",
-            "kind": "orphan (billed, held by no node), ghost (node without instance), changed_address, changed_plan, "
-            "stray_record (in DNS without a node)",
-            "node_id": "the node concerned, where one is known",
-            "provider_id": "the instance concerned",
-            "detail": "both sides of the difference",
-            "first_seen_at": "when it was first seen",
-            "last_seen_at": "when it was last seen",
-            "resolved_at": "when it was first not seen any more; null while it stands",
-        },
-    ),
+    metadata=table_metadata(instance_drift),
     check_specs=[
         dg.AssetCheckSpec("no_orphans", asset="node_inventory", description="Nothing of ours is billed for nobody."),
         dg.AssetCheckSpec("no_ghosts", asset="node_inventory", description="Every node in service has its instance."),

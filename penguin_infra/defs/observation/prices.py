@@ -20,20 +20,7 @@ _CENTS = 100
     tags={"cadence": "5min", "reader": "operators-analysts"},
     # Prices stand for months: a provider that is away for a day is not yet one that raised them.
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1), warn_window=timedelta(hours=1)),
-    metadata=table_metadata(
-        plan_prices_table,
-        {
-            "plan": "the provider's name of the plan",
-            "seen_at": "when it was first offered so",
-            "last_seen_at": "when it was last offered so; a row that is no longer offered keeps it",
-            "cpu_count": "virtual CPUs",
-            "memory_mb": "memory, MB",
-            "disk_gb": "disk, GB",
-            "transfer_gb": "traffic that is paid with a month, GB",
-            "monthly_usd": "list price of a month",
-            "hourly_usd": "list price of an hour",
-        },
-    ),
+    metadata=table_metadata(plan_prices_table),
     check_specs=[
         dg.AssetCheckSpec(
             "prices_are_sound",

@@ -14,8 +14,6 @@ from penguin_infra.store.capacity_tables import warmup_progress as warmup_progre
 from penguin_infra.store.warmup_progress import WarmupProgress
 from penguin_infra.wiring import Wiring
 
-_PER_DAY = "messages a day"
-
 
 @dg.asset(
     group_name="telemetry",
@@ -26,25 +24,7 @@ _PER_DAY = "messages a day"
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=5)
     ),
-    metadata=table_metadata(
-        warmup_progress_table,
-        {
-            "node_id": "the node",
-            "measured_at": "when it was judged; what is older than ten minutes leads to no step",
-            "stage": "its stage, from 1",
-            "stages": "how many stages lead to its full capacity",
-            "daily": f"what its stage allows, {_PER_DAY}",
-            "next_daily": f"what the decision leads to, {_PER_DAY}",
-            "planned_daily": f"what it would be allowed by now had each stage taken the least time, {_PER_DAY}",
-            "full_daily": f"what its plan delivers, {_PER_DAY}",
-            "delivered_last_day": "messages that were taken within this stage and the last 24 hours",
-            "decision": "hold, advance, step_back, restart, finish or stuck",
-            "is_step": "whether there is anything to carry out; a hold may step one mailbox provider",
-            "reasons": "why, a sentence each",
-            "begun_at": "when its first warm-up began: its cohort",
-            "expected_full_at": "when it is at its full capacity if all goes well from now on",
-        },
-    ),
+    metadata=table_metadata(warmup_progress_table),
 )
 def warmup_progress(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult:
     """How far each warming node is: its stage, plan against fact, and what it waits for, a row a node.

@@ -24,23 +24,7 @@ from penguin_infra.wiring import Wiring
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=10), warn_window=timedelta(minutes=5)
     ),
-    metadata=table_metadata(
-        alerts,
-        {
-            "id": "the alert's id",
-            "rule": "the rule that found it; each has its section in the operators' guide",
-            "subject": "what it is about: a node, an address on a list, a list, an instance, the fleet",
-            "severity": "high: look at once; medium: today; low: when there is time",
-            "summary": "what is the matter, and what to do",
-            "evidence": "the facts that the rule judged by",
-            "node_id": "the node concerned, where it is one",
-            "run_id": "the run that found it, or last found it changed",
-            "opened_at": "when it was first found",
-            "updated_at": "when it last changed",
-            "resolved_at": "when it was first not found any more; null while it is open",
-            "resolution": "why it is closed",
-        },
-    ),
+    metadata=table_metadata(alerts),
 )
 def alerts_open(context: AssetExecutionContext, fleet: ResourceParam[Wiring]) -> dg.MaterializeResult[None]:
     """What a person must know of now: listings, ill lists, held nodes, failed requests, drift, a silent fleet.
