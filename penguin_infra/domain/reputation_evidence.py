@@ -133,19 +133,20 @@ def deferral_rate(delivery: DeliveryFacts) -> Rate:
 
 @dataclass(frozen=True, slots=True)
 class _Weighing:
-    """How a rate becomes points; `minimum`: as much mail as the point needs to be believed."""
+    """How a rate becomes points; `point_minimum`: as much mail as the point needs to be believed."""
 
     rate_of: Callable[[DeliveryFacts], Rate]
     curve: tuple[tuple[float, int], ...]
-    minimum: int = DEFAULT_LIMITS.minimum_attempted
+    point_minimum: int = DEFAULT_LIMITS.minimum_attempted
 
     def points(self, delivery: DeliveryFacts) -> int:
         """What the rate takes."""
         rate = self.rate_of(delivery)
-        if not rate.count:
+        # As with the pause: three bounces of three have a lower bound of 44 %.
+        if not rate.count or delivery.attempted < DEFAULT_LIMITS.minimum_attempted:
             return 0
         proven = _on_curve(rate.lower, self.curve)
-        likely = POINT_SHARE * _on_curve(rate.point, self.curve) if rate.attempted >= self.minimum else 0
+        likely = POINT_SHARE * _on_curve(rate.point, self.curve) if delivery.attempted >= self.point_minimum else 0
         return round(max(proven, likely))
 
     @property

@@ -50,9 +50,7 @@ class ReputationScore:
         return BEST - self.points[Component.LISTINGS]
 
 
-def score_reputation(
-    evidence: Evidence, former: Standing | None, now: datetime, limits: ReputationLimits
-) -> ReputationScore:
+def score_node(evidence: Evidence, former: Standing | None, now: datetime, limits: ReputationLimits) -> ReputationScore:
     """Score a node by its evidence and its former score; None: its address has none yet, and begins at the target."""
     points = points_lost(evidence)
     target = target_of(points)

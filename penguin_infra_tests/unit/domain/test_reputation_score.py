@@ -12,7 +12,7 @@ from penguin_infra.domain.delivery import DeliveryFacts
 from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.reputation_evidence import Component, Evidence, ListingFact, points_lost
-from penguin_infra.domain.reputation_score import ReputationLimits, Standing, score_reputation, target_of
+from penguin_infra.domain.reputation_score import ReputationLimits, Standing, score_node, target_of
 from penguin_infra.domain.reputation_words import explain
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_a_score_stays_between_nought_and_a_hundred_and_below_what_its_evidence_
     evidence: Evidence, former: int | None, days: int
 ) -> None:
     standing = None if former is None else Standing(former, NOW - timedelta(days=days))
-    scored = score_reputation(evidence, standing, NOW, LIMITS)
+    scored = score_node(evidence, standing, NOW, LIMITS)
     assert 0 <= scored.score <= scored.target <= scored.cap <= 100
     assert explain(scored, evidence, LIMITS).endswith(".")
 
@@ -66,7 +66,8 @@ def worse_mail(change: Callable[[DeliveryFacts], DeliveryFacts]) -> Callable[[Ev
     """The evidence with one message of another fate; None where there is none to change."""
 
     def changed(evidence: Evidence) -> Evidence | None:
-        if evidence.delivery is None or not evidence.delivery.sent:
+        # Complaints about mail of before the span may be more than all it sent: then there is no rate of them.
+        if evidence.delivery is None or evidence.delivery.sent <= evidence.delivery.complaints:
             return None
         return replace(evidence, delivery=change(evidence.delivery))
 
@@ -139,10 +140,10 @@ def test_no_pace_of_looking_raises_a_score_faster_than_allowed_nor_much_slower(
     first: int, gaps_hours: list[float], points_a_day: float
 ) -> None:
     limits = ReputationLimits(points_a_day)
-    at, standing = NOW, score_reputation(Evidence(), Standing(first), NOW, limits).standing
+    at, standing = NOW, score_node(Evidence(), Standing(first), NOW, limits).standing
     for gap in gaps_hours:
         at += timedelta(hours=gap)
-        standing = score_reputation(Evidence(), standing, at, limits).standing
+        standing = score_node(Evidence(), standing, at, limits).standing
     allowed = (at - NOW) / timedelta(days=1) * points_a_day
     assert standing.score - first <= allowed + 1e-6
     assert standing.score >= min(100, first + int(allowed - 1e-6))
@@ -152,17 +153,17 @@ def test_time_under_a_listing_earns_nothing() -> None:
     listed = Evidence(listings=(ListingFact("zen.spamhaus.org", Severity.CRITICAL),))
     standing = Standing(100)
     for day in range(30):
-        standing = score_reputation(listed, standing, NOW + timedelta(days=day), LIMITS).standing
+        standing = score_node(listed, standing, NOW + timedelta(days=day), LIMITS).standing
         assert standing.score == 10
-    free = score_reputation(Evidence(), standing, NOW + timedelta(days=30), LIMITS)
+    free = score_node(Evidence(), standing, NOW + timedelta(days=30), LIMITS)
     assert (free.score, free.target) == (10, 100)
-    later = score_reputation(Evidence(), free.standing, NOW + timedelta(days=32), LIMITS)
+    later = score_node(Evidence(), free.standing, NOW + timedelta(days=32), LIMITS)
     assert later.score == 20
 
 
 def test_a_clock_that_was_set_back_gives_no_points() -> None:
     standing = Standing(40, NOW + timedelta(days=3))
-    assert score_reputation(Evidence(), standing, NOW, LIMITS).score == 40
+    assert score_node(Evidence(), standing, NOW, LIMITS).score == 40
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,7 @@ def test_a_clock_that_was_set_back_gives_no_points() -> None:
         pytest.param(Evidence(health=Health.UNKNOWN), 100, id="never heard"),
         pytest.param(Evidence(delivery=DeliveryFacts(sent=900, hard_bounces=100)), 54, id="10 % of 1,000 bounce"),
         pytest.param(Evidence(delivery=DeliveryFacts(sent=19, hard_bounces=1)), 100, id="1 of 20 bounces"),
+        pytest.param(Evidence(delivery=DeliveryFacts(hard_bounces=3)), 100, id="3 of 3 bounce"),
         pytest.param(Evidence(delivery=DeliveryFacts(sent=100_000, complaints=300)), 46, id="0.3 % complain"),
         pytest.param(
             Evidence(delivery=None, former_points={"bounces": 30, "listings": 90, "health": 15}), 70, id="unmeasured"
@@ -203,7 +205,7 @@ def test_evidence_leads_to_this_target(evidence: Evidence, expected: int) -> Non
 
 def words(evidence: Evidence, former: int | None = None) -> str:
     standing = None if former is None else Standing(former)
-    return explain(score_reputation(evidence, standing, NOW, LIMITS), evidence, LIMITS)
+    return explain(score_node(evidence, standing, NOW, LIMITS), evidence, LIMITS)
 
 
 def test_the_words_name_what_limits_by_which_figures_and_what_raises_it() -> None:
