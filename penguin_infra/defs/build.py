@@ -11,6 +11,7 @@ from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
 from penguin_infra.defs.observation.prices import plan_prices
+from penguin_infra.defs.observation.reputation import reputation_scores
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.postgres_io import ANALYTICS_TABLE, AnalyticsTables
 from penguin_infra.defs.remediation.decommission import decommission, decommission_sensor
@@ -25,6 +26,7 @@ from penguin_infra.defs.remediation.resize import resize, resize_sensor
 from penguin_infra.defs.remediation.resume import resume, resume_sensor
 from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
+from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 from penguin_infra.wiring import Wiring
 
@@ -63,8 +65,11 @@ def build_definitions(
             delivery_rates,
             capacity_utilisation,
             warmup_progress,
+            reputation_scores,
             alerts_open,
             remediation_plan,
+            node_costs,
+            cost_forecasts,
         ],
         jobs=[
             pause,
@@ -80,7 +85,9 @@ def build_definitions(
             *schedules.JOBS,
         ],
         sensors=sensors,
-        schedules=schedules.build_schedules(sweep_cron=fleet.settings.sweep_cron),
+        schedules=schedules.build_schedules(
+            sweep_cron=fleet.settings.sweep_cron, report_cron=fleet.settings.report_cron
+        ),
         resources={
             "fleet": dg.ResourceDefinition.hardcoded_resource(fleet),
             "node_run": node_run,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import dagster as dg
+from dagster import ResourceParam
 
 from penguin_infra.defs.lanes import Lane, run_tags
 from penguin_infra.defs.observation.blacklists import blacklists
@@ -11,9 +12,14 @@ from penguin_infra.defs.observation.delivery import delivery_rates
 from penguin_infra.defs.observation.health import node_health
 from penguin_infra.defs.observation.inventory import node_inventory, provider_instances
 from penguin_infra.defs.observation.prices import plan_prices
+from penguin_infra.defs.observation.reputation import reputation_scores
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
+from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
+from penguin_infra.defs.reporting.days import DAYS, FIRST_DAY
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
+from penguin_infra.store.reported_days import days_to_report
+from penguin_infra.wiring import Wiring
 
 take_inventory = dg.define_asset_job(
     "take_inventory",
@@ -29,6 +35,14 @@ sweep_blacklists = dg.define_asset_job(
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=15)),
 )
 
+# Not in the sweep's run: its blocking check fails while a list is frozen, and scores must not stand still for that.
+score_reputation = dg.define_asset_job(
+    "score_reputation",
+    selection=dg.AssetSelection.assets(reputation_scores),
+    description="What each node's address is worth now, and why.",
+    tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
+)
+
 measure_telemetry = dg.define_asset_job(
     "measure_telemetry",
     selection=dg.AssetSelection.assets(
@@ -38,7 +52,7 @@ measure_telemetry = dg.define_asset_job(
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )
 
-JOBS = [take_inventory, sweep_blacklists, measure_telemetry]
+JOBS = [take_inventory, sweep_blacklists, score_reputation, measure_telemetry]
 
 
 def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
@@ -46,9 +60,11 @@ def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
     cadence = (
         (take_inventory, "*/5 * * * *"),
         (sweep_blacklists, sweep_cron),
+        # After a sweep of the usual length, so that its listings count.
+        (score_reputation, "2-59/5 * * * *"),
         (measure_telemetry, "* * * * *"),
     )
-    return [
+    plain = [
         dg.ScheduleDefinition(
             name=f"{job.name}_schedule",
             job=job,
@@ -59,3 +75,26 @@ def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
         )
         for job, cron in cadence
     ]
+    return [*plain, _report_schedule(report_cron)]
+
+
+def _report_schedule(cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{report_days.name}_schedule",
+        job=report_days,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=report_days.description,
+    )
+    def report_days_schedule(fleet: ResourceParam[Wiring]) -> dg.RunRequest | dg.SkipReason:
+        with fleet.engine.connect() as connection:
+            days = days_to_report(connection, fleet.clock.now(), first_day=FIRST_DAY)
+        if days is None:
+            return dg.SkipReason("the provider has billed nothing yet")
+        first, last = (day.isoformat() for day in days)
+        # One day too: a run of its own for it would differ in nothing.
+        ends = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        return dg.RunRequest(tags=ends)
+
+    return report_days_schedule

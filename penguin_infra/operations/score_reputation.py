@@ -87,4 +87,4 @@ def _score(subject: ScoreSubject, limits: ReputationLimits, now: datetime, *, is
 
 def _step(node: ScoredNode, now: datetime) -> Step:
     changed_at = reputation_scores.next_step_at(node.subject, now)
-    return Step(node.subject.node_id, changed_at, node.scored.score, VERSION, {**node.scored.points})
+    return Step(node.subject.node_id, changed_at, node.scored.score, VERSION, node.scored.points)

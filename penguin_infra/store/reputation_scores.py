@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, func, select, text
 from penguin_infra.domain.delivery import DeliveryFacts
 from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.listing import Severity
-from penguin_infra.domain.reputation_evidence import PROVEN_AFTER_DAYS, ListingFact
+from penguin_infra.domain.reputation_evidence import PROVEN_AFTER_DAYS, Component, ListingFact
 from penguin_infra.domain.reputation_score import Standing
 from penguin_infra.store.analytics_tables import reputation_scores
 from penguin_infra.store.tables import AnyRow
@@ -115,7 +115,7 @@ class Step:
     changed_at: datetime
     score: int
     version: int
-    components: Mapping[str, int]
+    components: Mapping[Component, int]
 
 
 def scores_lock(connection: Connection) -> None:

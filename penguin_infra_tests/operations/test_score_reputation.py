@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from penguin_infra.analytics.frames import frame_of
 from penguin_infra.analytics.schemas import check_frame
+from penguin_infra.domain.lifecycle import NodeEvent
 from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.domain.reputation_score import ReputationLimits
@@ -205,7 +206,7 @@ def test_a_node_that_is_gone_keeps_the_score_that_it_had(engine: Engine, good: U
     score(engine)
     with engine.begin() as connection:
         nodes.apply_event(
-            connection, good, nodes.NodeEvent.DECOMMISSIONED, reason="test", requested_by="person:test", now=NOW
+            connection, good, NodeEvent.DECOMMISSIONED, reason="test", requested_by="person:test", now=NOW
         )
     score(engine, NOW + timedelta(minutes=5))
     assert scores(engine) == {}

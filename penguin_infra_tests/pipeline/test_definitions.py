@@ -41,7 +41,7 @@ def test_every_asset_says_what_it_is_whose_and_how_fresh(bare: dg.Definitions) -
             "freshness policy": spec.freshness_policy,
             # The plan reads, and writes nothing.
             "table name": spec.key.to_user_string() == "remediation_plan"
-            or str(spec.metadata.get("dagster/table_name", "")).startswith("penguin.fleet."),
+            or str(spec.metadata.get("dagster/table_name", "")).startswith(("penguin.fleet.", "penguin.analytics.")),
         }.items()
         if not said
     }
@@ -74,6 +74,10 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
             "reporting",
             ["capacity_utilisation", "delivery_rates", "warmup_progress"],
         ),
+        "reputation_scores": (
+            "reputation",
+            ["blacklist_status", "delivery_rates", "node_health", "warmup_progress"],
+        ),
         "warmup_progress": ("telemetry", []),
     }
     graph = repository.asset_graph
@@ -97,6 +101,7 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "node_inventory:nothing_changed_unasked": False,
         "plan_prices:prices_are_sound": True,
         "provider_instances:listing_is_not_empty": True,
+        "reputation_scores:scores_explained": False,
     }
     assert all(spec.description for spec in checks.values())
 
@@ -120,6 +125,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "advance_warmup": ("routine", "0", 900),
         "take_inventory": ("routine", "0", 300),
         "sweep_blacklists": ("routine", "0", 900),
+        "score_reputation": ("routine", "0", 300),
         "measure_telemetry": ("routine", "0", 300),
     }
     assert [name for name, job in jobs.items() if not job.description] == []
@@ -138,6 +144,7 @@ def test_schedules_are_these_in_utc_and_running(repository: dg.RepositoryDefinit
     assert found == {
         "take_inventory_schedule": ("take_inventory", "*/5 * * * *", "UTC", running),
         "sweep_blacklists_schedule": ("sweep_blacklists", "*/5 * * * *", "UTC", running),
+        "score_reputation_schedule": ("score_reputation", "2-59/5 * * * *", "UTC", running),
         "measure_telemetry_schedule": ("measure_telemetry", "* * * * *", "UTC", running),
     }
 
