@@ -52,10 +52,22 @@ measure_telemetry = dg.define_asset_job(
     tags=run_tags(Lane.ROUTINE, longest=timedelta(minutes=5)),
 )
 
-JOBS = [take_inventory, sweep_blacklists, score_reputation, measure_telemetry]
+# What analysts read, by days; all that one run sums up.
+REPORTED = (node_costs, cost_forecasts)
+
+report_days = dg.define_asset_job(
+    "report_days",
+    selection=dg.AssetSelection.assets(*REPORTED),
+    partitions_def=DAYS,
+    description="What each day cost, today so far among them, and what the month will cost.",
+    # A fleet's first run may sum up a year.
+    tags=run_tags(Lane.ROUTINE, longest=timedelta(hours=1)),
+)
+
+JOBS = [take_inventory, sweep_blacklists, score_reputation, measure_telemetry, report_days]
 
 
-def build_schedules(*, sweep_cron: str) -> list[dg.ScheduleDefinition]:
+def build_schedules(*, sweep_cron: str, report_cron: str) -> list[dg.ScheduleDefinition]:
     """All schedules, running unless an operator stops them."""
     cadence = (
         (take_inventory, "*/5 * * * *"),
