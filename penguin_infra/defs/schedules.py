@@ -16,7 +16,7 @@ from penguin_infra.defs.observation.reputation import reputation_scores
 from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
-from penguin_infra.defs.reporting.days import DAYS, FIRST_DAY
+from penguin_infra.defs.reporting.days import FIRST_DAY
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 from penguin_infra.store.reported_days import days_to_report
 from penguin_infra.wiring import Wiring
@@ -58,7 +58,6 @@ REPORTED = (node_costs, cost_forecasts)
 report_days = dg.define_asset_job(
     "report_days",
     selection=dg.AssetSelection.assets(*REPORTED),
-    partitions_def=DAYS,
     description="What each day cost, today so far among them, and what the month will cost.",
     # A fleet's first run may sum up a year.
     tags=run_tags(Lane.ROUTINE, longest=timedelta(hours=1)),

@@ -65,7 +65,9 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "blacklist_health": ("reputation", []),
         "blacklist_status": ("reputation", []),
         "capacity_utilisation": ("telemetry", []),
+        "cost_forecasts": ("cost", ["node_costs"]),
         "delivery_rates": ("telemetry", []),
+        "node_costs": ("cost", ["delivery_rates", "node_health", "node_inventory", "plan_prices"]),
         "node_health": ("telemetry", []),
         "node_inventory": ("inventory", ["provider_instances"]),
         "plan_prices": ("cost", []),
@@ -93,6 +95,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "capacity_utilisation:plans_are_priced": False,
         "delivery_rates:complaints_are_attributed": False,
         "delivery_rates:deliveries_are_reported": False,
+        "node_costs:costs_are_whole": True,
+        "node_costs:no_hour_is_free": True,
         "node_health:few_are_silent": False,
         "node_health:observer_is_alive": True,
         "node_inventory:no_ghosts": False,
@@ -127,6 +131,7 @@ def test_jobs_wait_in_these_lanes_and_may_not_run_for_ever(repository: dg.Reposi
         "sweep_blacklists": ("routine", "0", 900),
         "score_reputation": ("routine", "0", 300),
         "measure_telemetry": ("routine", "0", 300),
+        "report_days": ("routine", "0", 3600),
     }
     assert [name for name, job in jobs.items() if not job.description] == []
 
@@ -146,6 +151,7 @@ def test_schedules_are_these_in_utc_and_running(repository: dg.RepositoryDefinit
         "sweep_blacklists_schedule": ("sweep_blacklists", "*/5 * * * *", "UTC", running),
         "score_reputation_schedule": ("score_reputation", "2-59/5 * * * *", "UTC", running),
         "measure_telemetry_schedule": ("measure_telemetry", "* * * * *", "UTC", running),
+        "report_days_schedule": ("report_days", "5 * * * *", "UTC", running),
     }
 
 
