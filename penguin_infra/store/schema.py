@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from penguin_infra.store.database import DatabaseError, migration_lock
+from penguin_infra.store.descriptions import describe
 from penguin_infra.store.tables import SCHEMA
 
 MINIMUM_SERVER_VERSION = 15
@@ -22,8 +23,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
     with engine.connect() as connection:
         _check_server(connection)
         with migration_lock(connection):
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            connection.commit()
+            _create_schema(connection)
             before = _current(connection)
             if before is not None and before not in _known():
                 raise DatabaseError(
@@ -31,6 +31,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
                     "it was made by a newer one; install that one again"
                 )
             command.upgrade(_config(connection), revision)
+            describe(connection)
             connection.commit()
             return before, _current(connection)
 
@@ -48,6 +49,13 @@ def current(engine: Engine) -> tuple[str | None, str]:
     """The database's revision (None: empty) and the newest one that this code knows."""
     with engine.connect() as connection:
         return _current(connection), ScriptDirectory.from_config(_config(connection)).get_current_head() or ""
+
+
+def _create_schema(connection: Connection) -> None:
+    # Not IF NOT EXISTS: it asks for the right to create one, even where there is nothing to create.
+    if connection.scalar(text("SELECT to_regnamespace(:name)"), {"name": SCHEMA}) is None:
+        connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+    connection.commit()
 
 
 def _current(connection: Connection) -> str | None:

@@ -52,7 +52,10 @@ CREATE TABLE fleet.reputation_steps (
     PRIMARY KEY (node_id, changed_at)
 );
 
-CREATE SCHEMA IF NOT EXISTS analytics;
+-- Not IF NOT EXISTS: it asks for the right to create one, even where there is nothing to create.
+DO $$ BEGIN
+    IF to_regnamespace('analytics') IS NULL THEN CREATE SCHEMA analytics; END IF;
+END $$;
 
 CREATE TABLE analytics.node_costs (
     day date NOT NULL,
