@@ -93,14 +93,14 @@ def _capacity_by_day(
     total = [0] * (days + 1)
     for group in groups:
         # A plan that nobody sells any more carries what the curve ends with: unknown is not nothing.
-        node = _one_of(group, per_day.get(group.plan, limits.curve.stages[-1]), limits, days)
+        able = capacity_of(group, per_day.get(group.plan, limits.curve.stages[-1]), limits, days)
         for day in range(days + 1):
-            total[day] += group.nodes * node.per_day_in(day)
+            total[day] += group.nodes * able[day]
     return tuple(total)
 
 
-def _one_of(group: NodeGroup, plan_per_day: int, limits: SizeLimits, days: int) -> NodeCapacity:
-    """A node of the group, as the rules of capacity take it."""
+def capacity_of(group: NodeGroup, plan_per_day: int, limits: SizeLimits, days: int) -> tuple[int, ...]:
+    """What one node of the group can send on each day, today first, and so many days to come."""
     today: int | None = None
     ahead: tuple[int, ...] = ()
     if group.status in {NodeStatus.PROVISIONING, NodeStatus.WARMING}:
@@ -112,7 +112,8 @@ def _one_of(group: NodeGroup, plan_per_day: int, limits: SizeLimits, days: int) 
         else:
             today, *later = allowances_ahead(plan, group.daily, stage_hours=hours, days=days)
             ahead = tuple(later)
-    return NodeCapacity(_NOBODY, "", group.region, group.status, plan_per_day, today, ahead)
+    node = NodeCapacity(_NOBODY, "", group.region, group.status, plan_per_day, today, ahead)
+    return tuple(node.per_day_in(day) for day in range(days + 1))
 
 
 def _regions(

@@ -65,7 +65,7 @@ def propose_shrink(
         "usable_capacity": round(outlook.least_usable(0)),
         "nodes": fleet.nodes,
     }
-    if why := next(_reasons_against(fleet, growth, limits, now), None):
+    if why := next(reasons_against(fleet, growth, limits, now), None):
         return ShrinkPlan((), f"nothing is given up: {why}", evidence)
     share = min(limits.highest_share_after, growth.target_share)
     chosen = _spare_nodes(fleet, candidates, outlook, limits, share)
@@ -88,7 +88,7 @@ def propose_shrink(
     )
 
 
-def _reasons_against(fleet: FleetSize, growth: GrowthLimits, limits: ShrinkLimits, now: datetime) -> Iterator[str]:
+def reasons_against(fleet: FleetSize, growth: GrowthLimits, limits: ShrinkLimits, now: datetime) -> Iterator[str]:
     """Why nothing is given up, in order of precedence."""
     if fleet.young:
         yield f"the fleet is growing (nodes in flight or warming: {fleet.young})"
