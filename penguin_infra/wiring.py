@@ -21,6 +21,7 @@ from penguin_infra.domain.actions import ActionKind
 from penguin_infra.domain.list_budget import sweep_seconds_of
 from penguin_infra.hostwind.provider import NodeProvider
 from penguin_infra.installer.installer import Installer
+from penguin_infra.operations.find_savings import SavingSearch
 from penguin_infra.operations.plan_actions import ReadWanted
 from penguin_infra.operations.provision_parts import ProvisionParts
 from penguin_infra.operations.read_fleet_size import SizeLimits
@@ -110,6 +111,12 @@ class Wiring:
             shrink=known.shrink,
             drain_minutes=known.provisioning.drain_minutes,
         )
+
+    @property
+    def saving_search(self) -> SavingSearch:
+        """The limits by which savings are found."""
+        known = self.policy
+        return SavingSearch(self.wanted_limits.size, known.shrink, known.cost, known.savings)
 
     def wanted(self, kind: ActionKind) -> ReadWanted:
         """What the fleet wants done of that kind, as it is now."""

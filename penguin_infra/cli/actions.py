@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from penguin_infra.cli import savings
 from penguin_infra.cli.output import (
     AsJson,
     console,
@@ -22,6 +23,8 @@ from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes, switches
 
 app = typer.Typer(help="The ledger of what the fleet did, refused and plans.", no_args_is_help=True)
+app.command("savings")(savings.list_savings)
+app.command("plan")(savings.plan_one_saving)
 _LISTED_BY = "penguin-infra actions list"
 
 

@@ -61,9 +61,10 @@ def plan_one(fleet: Wiring, connection: Connection, action: PlannedAction) -> Pl
     )
 
 
-def explain_refusal(refusal: Refusal) -> str:
-    """The rule and its sum, and the way past it where there is one."""
-    way = ". `--force` does it all the same, and the ledger says so" if refusal.rule is Rule.CAPACITY_FLOOR else ""
+def explain_refusal(refusal: Refusal, *, is_forceable: bool = True) -> str:
+    """The rule and its sum, and the way past it where the command has one."""
+    may_force = is_forceable and refusal.rule is Rule.CAPACITY_FLOOR
+    way = ". `--force` does it all the same, and the ledger says so" if may_force else ""
     return f"{refusal.rule}: {refusal.explanation}{way}"
 
 

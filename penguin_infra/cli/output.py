@@ -28,6 +28,7 @@ from penguin_infra.domain.policies.resize_on_request import CannotResize
 from penguin_infra.hostwind.provider import ProviderError
 from penguin_infra.operations.approve_action import DecisionError
 from penguin_infra.operations.carry_out_batch import CannotAct
+from penguin_infra.operations.plan_saving import SavingError
 from penguin_infra.operations.request_nodes import BadRequest
 from penguin_infra.policy_file import PolicyFileError
 from penguin_infra.settings import SettingsError, settings
@@ -53,6 +54,7 @@ EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     PolicyFileError,
     ProviderError,
     ResolverError,
+    SavingError,
     SettingsError,
 )
 

@@ -28,6 +28,7 @@ from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
+from penguin_infra.defs.reporting.savings import cost_optimisation
 from penguin_infra.wiring import Wiring
 
 SENSORS: Sequence[dg.SensorDefinition] = (
@@ -69,6 +70,7 @@ def build_definitions(
             alerts_open,
             remediation_plan,
             node_costs,
+            cost_optimisation,
             cost_forecasts,
         ],
         jobs=[

@@ -18,6 +18,7 @@ from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.days import FIRST_DAY
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
+from penguin_infra.defs.reporting.savings import cost_optimisation
 from penguin_infra.store.reported_days import days_to_report
 from penguin_infra.wiring import Wiring
 
@@ -53,12 +54,12 @@ measure_telemetry = dg.define_asset_job(
 )
 
 # What analysts read, by days; all that one run sums up.
-REPORTED = (node_costs, cost_forecasts)
+REPORTED = (node_costs, cost_forecasts, cost_optimisation)
 
 report_days = dg.define_asset_job(
     "report_days",
     selection=dg.AssetSelection.assets(*REPORTED),
-    description="What each day cost, today so far among them, and what the month will cost.",
+    description="What each day cost, today so far among them, what the month will cost, and what can be saved.",
     # A fleet's first run may sum up a year.
     tags=run_tags(Lane.ROUTINE, longest=timedelta(hours=1)),
 )

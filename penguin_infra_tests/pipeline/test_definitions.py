@@ -66,6 +66,13 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "blacklist_status": ("reputation", []),
         "capacity_utilisation": ("telemetry", []),
         "cost_forecasts": ("cost", ["node_costs"]),
+        "cost_optimisation": (
+            "cost",
+            [
+                "capacity_utilisation", "delivery_rates", "node_costs", "node_inventory", "plan_prices",
+                "reputation_scores",
+            ],
+        ),
         "delivery_rates": ("telemetry", []),
         "node_costs": ("cost", ["delivery_rates", "node_health", "node_inventory", "plan_prices"]),
         "node_health": ("telemetry", []),
