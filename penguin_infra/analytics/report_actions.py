@@ -1,4 +1,4 @@
-"""The report's sections of actions: what the fleet did on a day and why, what its rules refused, what waits for a person.
+"""The report's sections of actions: what the fleet did on a day and why, what was refused, what waits for a person.
 
 Costs, mail and the fleet itself have modules of their own beside this one.
 """
@@ -18,6 +18,7 @@ from penguin_infra.analytics.report_parts import (
     counted,
     moment,
     number,
+    on,
     table_of,
 )
 from penguin_infra.domain.alerts import AlertSeverity
@@ -29,7 +30,7 @@ _MOST_ROWS = 25
 
 def done_section(facts: FleetFacts, day: date, *, is_now: bool) -> Section:
     """What the fleet did on that day and why, and what its own rules kept it from."""
-    when = f"on {day}{' so far' if is_now else ''}"
+    when = f"on {on(day)}{' so far' if is_now else ''}"
     lead = f"Every action {when}, with who wanted it, why, and what came of it; and what a rule refused."
     done = Counter({one.status: 0 for one in facts.action_sums})
     by_kind: dict[str, list[ActionFact]] = defaultdict(list)
@@ -49,13 +50,20 @@ def done_section(facts: FleetFacts, day: date, *, is_now: bool) -> Section:
 
 
 def _action_sums(facts: FleetFacts, when: str) -> Table:
-    columns = [Column("action"), Column("state"), Column("how many", "number")]
+    columns = [Column("action", "name"), Column("state", "name"), Column("how many", "number")]
     rows = [(_words(one.kind), one.status, number(one.actions)) for one in facts.action_sums]
     return table_of(f"Actions {when}", columns, rows, empty="")
 
 
 def _actions(kind: str, actions: Sequence[ActionFact], facts: FleetFacts) -> Table:
-    columns = [Column("node"), Column("state"), Column("why"), Column("outcome"), Column("wanted by"), Column("at")]
+    columns = [
+        Column("node", "name"),
+        Column("state", "name"),
+        Column("why"),
+        Column("outcome"),
+        Column("wanted by"),
+        Column("at", "name"),
+    ]
     rows = tuple(
         (one.label, one.status, one.reason, one.outcome or "none yet", one.requested_by, moment(one.at))
         for one in actions
@@ -67,8 +75,8 @@ def _actions(kind: str, actions: Sequence[ActionFact], facts: FleetFacts) -> Tab
 
 def _refusals(facts: FleetFacts, when: str) -> Table:
     columns = [
-        Column("action"),
-        Column("rule"),
+        Column("action", "name"),
+        Column("rule", "name"),
         Column("meaning"),
         Column("refused", "number"),
         Column("nodes", "number"),
@@ -87,18 +95,23 @@ def waiting_section(facts: FleetFacts, *, savings: int, is_now: bool) -> Section
     """What only a person can do."""
     lead = "What the fleet will not do by itself."
     high = [alert for alert in facts.alerts if alert.severity == AlertSeverity.HIGH]
-    alert_columns = [Column("rule"), Column("about"), Column("what is the matter"), Column("since")]
+    alert_columns = [
+        Column("rule", "name"),
+        Column("about", "name"),
+        Column("what is the matter"),
+        Column("since", "name"),
+    ]
     alert_rows = [(one.rule, one.subject, one.summary, moment(one.opened_at)) for one in high]
     alerts = table_of("High alerts", alert_columns, alert_rows, empty="No High alert is open.", most=_MOST_ROWS)
     numbers = {"proposals": len(facts.proposals_now), "high_alerts": len(high)}
     if not is_now:
         return Section("waiting", "What waits for a person", lead, (alerts, Note(NOT_THEN)), numbers)
     columns = [
-        Column("action"),
-        Column("node"),
+        Column("action", "name"),
+        Column("node", "name"),
         Column("why"),
         Column("wanted by"),
-        Column("since"),
+        Column("since", "name"),
         Column("command", "command"),
     ]
     rows = [

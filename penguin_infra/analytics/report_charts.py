@@ -11,6 +11,9 @@ from typing import Any
 
 Trace = dict[str, Any]
 
+# Below it an axis of whole numbers has a line for each, and none between.
+FEW = 10
+
 
 def stacked_days(series: Mapping[str, Mapping[date, float]], tones: Mapping[str, str], *, unit: str) -> list[Trace]:
     """A bar a day, of one piece a name, in the names' order."""
@@ -59,15 +62,23 @@ def line(
 
 
 def layout(
-    *, y: str, x: str = "", is_stacked: bool = False, percents: bool = False, category: Sequence[str] = ()
+    *,
+    y: str,
+    x: str = "",
+    is_stacked: bool = False,
+    is_share: bool = False,
+    is_few: bool = False,
+    category: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Axes with their titles (units in them); the page does the rest."""
+    """Axes with their titles (units in them); the page does the rest. `is_few`: each count gets its line."""
     made: dict[str, Any] = {
         "xaxis": {"title": {"text": x}},
-        "yaxis": {"title": {"text": y}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": y, "standoff": 12}, "rangemode": "tozero"},
         "barmode": "stack" if is_stacked else "group",
     }
-    if percents:
+    if is_few:
+        made["yaxis"]["dtick"] = 1
+    if is_share:
         made["yaxis"]["tickformat"] = ".1%"
     if category:
         made["xaxis"] |= {"type": "category", "categoryorder": "array", "categoryarray": list(category)}

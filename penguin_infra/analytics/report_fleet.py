@@ -23,6 +23,7 @@ from penguin_infra.analytics.report_parts import (
     messages,
     moment,
     number,
+    on,
     percent,
     ratio,
     table_of,
@@ -39,7 +40,7 @@ def glance_section(
     facts: FleetFacts, day: date, *, delivered: dict[date, int], costs: tuple[Figure, ...], is_now: bool
 ) -> Section:
     """The fleet in a few numbers."""
-    when = "now" if is_now else f"at the end of {day}"
+    when = "now" if is_now else f"at the end of {on(day)}"
     living = {status: facts.nodes_by_status.get(status, 0) for status in NodeStatus}
     gone = living.pop(NodeStatus.DECOMMISSIONED)
     nodes = sum(living.values())
@@ -50,8 +51,8 @@ def glance_section(
     figures = (
         Figure("Nodes", number(nodes), f"{statuses}; {gone:,} decommissioned before; {when}"),
         Figure("In rotation", number(facts.in_rotation_now), "may send now" if is_now else "not known of past days"),
-        Figure("Delivered the day before", messages(yesterday), str(day - timedelta(days=1))),
-        Figure("Delivered in 30 days", messages(of_days), f"until {day}{', that day so far' if is_now else ''}"),
+        Figure("Delivered the day before", messages(yesterday), on(day - timedelta(days=1))),
+        Figure("Delivered in 30 days", messages(of_days), f"until {on(day)}{', that day so far' if is_now else ''}"),
         _capacity_share(facts),
         Figure("Alerts open", number(len(facts.alerts)), f"{alerts}; {when}"),
         *costs,
@@ -66,7 +67,7 @@ def glance_section(
         numbers["nodes_in_rotation"] = facts.in_rotation_now
     lead = "The whole fleet in a few numbers."
     parts: tuple[Part, ...] = (Figures(figures),)
-    if not nodes and not gone:
+    if is_now and not nodes and not gone:
         parts = (Note("The fleet has no node yet: `penguin-infra nodes request` asks for one."), *parts)
     return Section("glance", "Fleet at a glance", lead, parts, numbers)
 
@@ -90,8 +91,8 @@ def warmup_section(facts: FleetFacts, *, is_now: bool) -> Section:
         for one in facts.stuck_now
     ]  # fmt: skip
     stuck_columns = [
-        Column("node"),
-        Column("stage"),
+        Column("node", "name"),
+        Column("stage", "name"),
         Column("allowed a day", "number"),
         Column("planned a day", "number"),
         Column("why"),
@@ -107,15 +108,15 @@ def warmup_section(facts: FleetFacts, *, is_now: bool) -> Section:
 
 def _cohort_chart(cohorts: Sequence[WarmupCohort], daily: int, planned: int) -> Chart:
     columns = (
-        Column("began on"),
+        Column("began on", "name"),
         Column("nodes", "number"),
-        Column("stage"),
+        Column("stage", "name"),
         Column("allowed a day", "number"),
         Column("planned a day", "number"),
         Column("at full strength a day", "number"),
         Column("delivered in 24 hours", "number"),
         Column("stuck", "number"),
-        Column("full at the latest"),
+        Column("full at the latest", "name"),
     )
     rows = tuple(
         (one.begun_on.isoformat(), number(one.nodes), _stages(one), number(one.daily), number(one.planned_daily),
@@ -146,12 +147,12 @@ def capacity_section(facts: FleetFacts, day: date, *, forecast: Forecast | NoFor
     """What is asked of the fleet, and what it can send."""
     lead = "Demand is what came to an end and what was turned away; capacity what the nodes in the rotation can send."
     if not facts.demand:
-        return Section("capacity", "Capacity", lead, (Note(f"No demand was measured in the 30 days until {day}."),))
+        return Section("capacity", "Capacity", lead, (Note(f"No demand was measured in the 30 days until {on(day)}."),))
     last, refused = facts.demand[-1], sum(one.refused for one in facts.demand)
     is_whole = not is_now or last.day < day
     figures = [
-        Figure("Demand a day", messages(last.demand), f"{last.day}, {'the whole day' if is_whole else 'so far'}"),
-        Figure("Turned away", messages(refused), f"for want of allowance, 30 days until {day}"),
+        Figure("Demand a day", messages(last.demand), f"{on(last.day)}, {'the whole day' if is_whole else 'so far'}"),
+        Figure("Turned away", messages(refused), f"for want of allowance, 30 days until {on(day)}"),
     ]
     if facts.capacity_now:
         waiting = facts.capacity_now
@@ -164,20 +165,22 @@ def capacity_section(facts: FleetFacts, day: date, *, forecast: Forecast | NoFor
 
 
 def _demand_chart(facts: FleetFacts, day: date, forecast: Forecast | NoForecast | None) -> Chart:
-    demand: dict[date, float | None] = {one.day: float(one.demand) for one in facts.demand}
+    # A day that is under way would be drawn as a fall.
+    is_now = facts.capacity_now is not None
+    demand = {one.day: float(one.demand) for one in facts.demand if not (is_now and one.day == day)}
     ahead: dict[date, float | None] = {}
     if isinstance(forecast, Forecast):
         # Its first day is the one that is under way.
         ahead = {day + timedelta(days=step): value for step, value in enumerate(forecast.values)}
-    traces = [line(demand, name="demand", tone="1", unit="messages")]
+    traces = [line(dict(demand), name="demand", tone="1", unit="messages")]
     if ahead:
         traces.append(line(ahead, name="forecast", tone="1", dash="dot", unit="messages"))
     if capacity := facts.capacity_now and facts.capacity_now.capacity_per_day:
-        ends = dict.fromkeys((min(demand), max(*demand, *ahead, day)), float(capacity))
+        ends = dict.fromkeys((min([*demand, day]), max([*ahead, day])), float(capacity))
         traces.append(line(dict(ends), name="capacity now", tone="5", dash="dash", unit="messages"))
     rows = tuple((one.day.isoformat(), number(one.ended), number(one.refused)) for one in reversed(facts.demand))
     ahead_rows = tuple((f"{one.isoformat()} (forecast)", number(value), "") for one, value in reversed(ahead.items()))
-    columns = (Column("day (UTC)"), Column("ended", "number"), Column("turned away", "number"))
+    columns = (Column("day (UTC)", "name"), Column("ended", "number"), Column("turned away", "number"))
     return Chart(
         "demand",
         "Demand a day",
@@ -190,7 +193,7 @@ def _demand_chart(facts: FleetFacts, day: date, forecast: Forecast | NoForecast 
 
 def _demand_in_words(facts: FleetFacts, forecast: Forecast | NoForecast | None) -> Iterator[str]:
     busiest = max(facts.demand, key=lambda one: one.demand)
-    yield f"{counted(len(facts.demand), 'day')}; the busiest was {busiest.day} with {messages(busiest.demand)}."
+    yield f"{counted(len(facts.demand), 'day')}; the busiest was {on(busiest.day)} with {messages(busiest.demand)}."
     if facts.capacity_now and facts.capacity_now.measured_at:
         yield f"The fleet can send {messages(facts.capacity_now.capacity_per_day)} a day now."
     if isinstance(forecast, Forecast):

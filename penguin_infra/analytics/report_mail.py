@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from penguin_infra.analytics.report_charts import bars, layout, line
+from penguin_infra.analytics.report_charts import FEW, bars, layout, line
 from penguin_infra.analytics.report_parts import (
     Chart,
     Column,
@@ -19,6 +19,7 @@ from penguin_infra.analytics.report_parts import (
     messages,
     moment,
     number,
+    on,
     percent,
     ratio,
     table_of,
@@ -36,7 +37,7 @@ _PROVIDERS = {"gmail": "5", "microsoft": "1", "yahoo": "7", "apple": "4", "other
 
 def mail_section(facts: MailFacts, day: date, *, is_now: bool) -> Section:
     """How addresses and mail are taken."""
-    when = "now" if is_now else f"at the end of {day}"
+    when = "now" if is_now else f"at the end of {on(day)}"
     addresses = sum(facts.scores.values())
     weak = sum(count for score, count in facts.scores.items() if score < _WEAK_BELOW)
     lost = sum(one.lost_messages for one in facts.lists)
@@ -44,7 +45,7 @@ def mail_section(facts: MailFacts, day: date, *, is_now: bool) -> Section:
         Figure("Addresses with a score", number(addresses), when),
         Figure(f"Below {_WEAK_BELOW} of 100 points", number(weak), when),
         Figure("Listings open", number(len(facts.listings)), when),
-        Figure("Mail lost to listings", messages(lost), f"by listings that stood in the 30 days until {day}"),
+        Figure("Mail lost to listings", messages(lost), f"by listings that stood in the 30 days until {on(day)}"),
     )
     parts: list[Part] = [Figures(figures)]
     if facts.scores:
@@ -78,10 +79,10 @@ def _scores_chart(facts: MailFacts, addresses: int, when: str) -> Chart:
         "Addresses by score",
         f"{counted(addresses, 'score')} {when}; most stand at {usual} points ({bands[usual]:,}).",
         (bars(dict(bands), name="addresses", tone="1", unit="addresses"),),
-        layout(y="addresses", x="points of 100", category=names),
+        layout(y="addresses", x="points of 100", category=names, is_few=max(bands.values()) < FEW),
         Table(
             f"Addresses by score {when}",
-            (Column("points"), Column("addresses", "number")),
+            (Column("points", "name"), Column("addresses", "number")),
             tuple((name, number(count)) for name, count in bands.items()),
             "",
         ),
@@ -89,18 +90,24 @@ def _scores_chart(facts: MailFacts, addresses: int, when: str) -> Chart:
 
 
 def _worst(facts: MailFacts, when: str) -> Table:
-    columns = [Column("node"), Column("address"), Column("status"), Column("score", "number"), Column("why")]
+    columns = [
+        Column("node", "name"),
+        Column("address", "name"),
+        Column("status", "name"),
+        Column("score", "number"),
+        Column("why"),
+    ]
     rows = [(one.label, one.address, one.status, str(one.score), one.explanation) for one in facts.worst]
     return table_of(f"The ten lowest scores {when}", columns, rows, empty="None.")
 
 
 def _listings(facts: MailFacts, when: str) -> Table:
     columns = [
-        Column("list"),
-        Column("severity"),
-        Column("node"),
-        Column("address"),
-        Column("since"),
+        Column("list", "name"),
+        Column("severity", "name"),
+        Column("node", "name"),
+        Column("address", "name"),
+        Column("since", "name"),
         Column("for", "number"),
     ]
     rows = [
@@ -114,7 +121,7 @@ def _listings(facts: MailFacts, when: str) -> Table:
 
 def _lists(facts: MailFacts, day: date) -> Iterable[Part]:
     columns = [
-        Column("list"),
+        Column("list", "name"),
         Column("listings", "number"),
         Column("open", "number"),
         Column("days to delist (median)", "number"),
@@ -126,7 +133,7 @@ def _lists(facts: MailFacts, day: date) -> Iterable[Part]:
         for one in facts.lists
     ]  # fmt: skip
     table = table_of(
-        f"Lists that listed in the 30 days until {day}", columns, rows, empty="No list listed an address of ours."
+        f"Lists that listed in the 30 days until {on(day)}", columns, rows, empty="No list listed an address of ours."
     )
     lost = {one.blacklist_provider: float(one.lost_messages) for one in facts.lists if one.lost_messages}
     if not lost:
@@ -137,7 +144,7 @@ def _lists(facts: MailFacts, day: date) -> Iterable[Part]:
     chart = Chart(
         "lost-mail",
         "Mail lost, by list",
-        f"{messages(sum(lost.values()))} lost in the 30 days until {day}, most of them to {dearest} "
+        f"{messages(sum(lost.values()))} lost in the 30 days until {on(day)}, most of them to {dearest} "
         f"({lost[dearest]:,.0f}).",
         (bars(lying, name="messages lost", tone="5", unit="messages", is_lying=True),),
         layout(x="messages not sent", y=""),
@@ -148,7 +155,7 @@ def _lists(facts: MailFacts, day: date) -> Iterable[Part]:
 
 def _providers(facts: MailFacts, day: date) -> Iterable[Part]:
     columns = [
-        Column("mailbox provider"),
+        Column("mailbox provider", "name"),
         Column("attempted messages", "number"),
         Column("hard bounces", "number"),
         Column("policy rejections", "number"),
@@ -158,31 +165,41 @@ def _providers(facts: MailFacts, day: date) -> Iterable[Part]:
     for one in facts.providers:
         by_name[one.mailbox_provider].append(one)
     names = [name for name in _PROVIDERS if name in by_name]
-    rows = [(name, *_rates([one for one in by_name[name] if one.day > day - _WEEK])) for name in names]
+    of_week = {name: [one for one in by_name[name] if one.day > day - _WEEK] for name in names}
+    rows = [(name, *_rates(of_week[name])) for name in names]
     table = table_of(
-        f"Mailbox providers, the 7 days until {day}", columns, rows, empty="No mail was counted by mailbox provider."
+        f"Mailbox providers, the 7 days until {on(day)}",
+        columns,
+        rows,
+        empty="No mail was counted by mailbox provider.",
     )
     if not names:
         return [table]
     lines = tuple(
         line(
-            {one.day: ratio(one.deferrals, one.attempted + one.deferrals) for one in by_name[name]},
+            {one.day: _deferred([one]) for one in by_name[name]},
             name=name, tone=_PROVIDERS[name], shape=".2%", unit="deferred",
         )
         for name in names
     )  # fmt: skip
-    worst = max(rows, key=lambda row: float(row[4].rstrip("%")) if row[4].endswith("%") else 0.0)
-    in_words = f"30 days until {day}. In the last 7 of them {worst[0]} deferred most: {worst[4]} of its messages."
+    worst = max(names, key=lambda name: _deferred(of_week[name]) or 0)
+    share = percent(_deferred(of_week[worst]))
+    in_words = f"30 days until {on(day)}. In the last 7 of them {worst} deferred most: {share} of its messages."
     chart = Chart("deferrals", "Messages that had to wait, by mailbox provider", in_words, lines,
-                  layout(y="share of messages", percents=True), table)  # fmt: skip
+                  layout(y="share of messages", is_share=True), table)  # fmt: skip
     return [chart]
 
 
 def _rates(of_days: list[ProviderDay]) -> tuple[str, str, str, str]:
-    attempted, deferrals = sum(one.attempted for one in of_days), sum(one.deferrals for one in of_days)
+    attempted = sum(one.attempted for one in of_days)
     return (
         number(attempted),
         percent(ratio(sum(one.hard_bounces for one in of_days), attempted)),
         percent(ratio(sum(one.policy_rejections for one in of_days), attempted)),
-        percent(ratio(deferrals, attempted + deferrals)),
+        percent(_deferred(of_days)),
     )
+
+
+def _deferred(of_days: list[ProviderDay]) -> float | None:
+    deferrals = sum(one.deferrals for one in of_days)
+    return ratio(deferrals, deferrals + sum(one.attempted for one in of_days))

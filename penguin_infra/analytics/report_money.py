@@ -17,6 +17,7 @@ from penguin_infra.analytics.report_parts import (
     Table,
     counted,
     number,
+    on,
     percent,
     ratio,
     table_of,
@@ -41,15 +42,18 @@ _MOST_PLANS, _MOST_SAVINGS = 25, 25
 
 def cost_section(facts: CostFacts, day: date, *, is_now: bool) -> Section:
     """What the fleet costs."""
-    month = f"{day:%B %Y}, until {day}"
-    parts: list[Part] = [Figures(cost_figures(facts, day))]
+    month = f"{day:%B %Y}, until {on(day)}"
+    saved = sum((saving.saving_monthly_usd for saving in facts.savings_now), Decimal(0))
+    figures = list(cost_figures(facts, day))
+    if is_now:
+        figures.append(Figure("Savings worth making", usd(saved), "a month; each waits for a person"))
+    parts: list[Part] = [Figures(tuple(figures))]
     if facts.days:
         parts += [_daily_chart(facts), _plans(facts, month), _waste(facts, month), _thousands(facts)]
     else:
         parts.append(Note("No day's costs are summed up yet: the hourly report job fills them in."))
     if is_now:
         parts.append(_savings(facts))
-    saved = sum((saving.saving_monthly_usd for saving in facts.savings_now), Decimal(0))
     forecast = facts.forecast
     return Section(
         "cost",
@@ -69,9 +73,9 @@ def cost_figures(facts: CostFacts, day: date) -> tuple[Figure, ...]:
     """The month so far, its forecast, and what a thousand mails cost."""
     spent = facts.forecast.month_to_date_usd if facts.forecast else facts.waste.amount_usd
     return (
-        Figure("Cost this month", usd(spent if facts.days else None), f"{day:%B %Y}, until {day}"),
+        Figure("Cost this month", usd(spent if facts.days else None), f"{day:%B %Y}, until {on(day)}"),
         Figure("Forecast of the month", *_forecast(facts.forecast)),
-        Figure("Cost per 1,000 delivered", usd(thousand_usd(facts.thousands), places=4), f"30 days until {day}"),
+        Figure("Cost per 1,000 delivered", usd(thousand_usd(facts.thousands), places=4), f"30 days until {on(day)}"),
     )
 
 
@@ -87,9 +91,11 @@ def _forecast(forecast: MonthForecast | None) -> tuple[str, str]:
         return NOT_KNOWN, "no forecast of this month was made yet"
     interval = f"80 % between {usd(forecast.lower_usd)} and {usd(forecast.upper_usd)}"
     if forecast.budget_usd is None:
-        return usd(forecast.forecast_usd), f"{interval}; no budget is set; as of {forecast.day}"
+        return usd(forecast.forecast_usd), f"{interval}; no budget is set; as of {on(forecast.day)}"
     used = percent(float(forecast.forecast_usd / forecast.budget_usd))
-    return usd(forecast.forecast_usd), f"{interval}; {used} of {usd(forecast.budget_usd)} budget; as of {forecast.day}"
+    return usd(
+        forecast.forecast_usd
+    ), f"{interval}; {used} of {usd(forecast.budget_usd)} budget; as of {on(forecast.day)}"
 
 
 def _daily_chart(facts: CostFacts) -> Chart:
@@ -105,13 +111,13 @@ def _daily_chart(facts: CostFacts) -> Chart:
     return Chart(
         "daily-cost",
         "Cost a day, by what the hours went to",
-        f"{counted(len(totals), 'day')} until {newest}: {usd(totals[newest])} on the last of them, "
-        f"{usd(totals[dearest])} on the dearest ({dearest}).",
+        f"{counted(len(totals), 'day')} until {on(newest)}: {usd(totals[newest])} on the last of them, "
+        f"{usd(totals[dearest])} on the dearest ({on(dearest)}).",
         tuple(stacked_days(series, _USAGES, unit="USD")),
         layout(y="USD a day", is_stacked=True),
         Table(
             "Cost a day, US dollars, by the node's status",
-            (Column("day (UTC)"), *(Column(usage, "number") for usage in usages), Column("all", "number")),
+            (Column("day (UTC)", "name"), *(Column(usage, "number") for usage in usages), Column("all", "number")),
             tuple(
                 (
                     day.isoformat(),
@@ -127,8 +133,8 @@ def _daily_chart(facts: CostFacts) -> Chart:
 
 def _plans(facts: CostFacts, month: str) -> Table:
     columns = [
-        Column("region"),
-        Column("plan"),
+        Column("region", "name"),
+        Column("plan", "name"),
         Column("instances", "number"),
         Column("hours", "number"),
         Column("cost", "number"),
@@ -156,7 +162,7 @@ def _waste(facts: CostFacts, month: str) -> Table:
     rows = [
         (what, usd(amount), percent(ratio(float(amount), whole)), meaning) for what, amount, meaning in parts if amount
     ]
-    columns = [Column("what"), Column("cost", "number"), Column("share of all", "number"), Column("meaning")]
+    columns = [Column("what", "name"), Column("cost", "number"), Column("share of all", "number"), Column("meaning")]
     return table_of(f"What brought no mail (parts may overlap), {month}", columns, rows, empty="Nothing was wasted.")
 
 
@@ -166,7 +172,7 @@ def _thousands(facts: CostFacts) -> Table:
         for one in facts.thousands
     ]
     columns = [
-        Column("region"),
+        Column("region", "name"),
         Column("cost", "number"),
         Column("delivered messages", "number"),
         Column("cost per 1,000", "number"),
@@ -180,8 +186,8 @@ def _savings(facts: CostFacts) -> Table:
         for one in facts.savings_now
     ]
     columns = [
-        Column("what"),
-        Column("about"),
+        Column("what", "name"),
+        Column("about", "name"),
         Column("saves a month", "number"),
         Column("why"),
         Column("risk"),

@@ -6,11 +6,14 @@ No fact and no HTML stands here: what is told is the sections' (`report_fleet.py
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
 NOT_KNOWN = "not known"
+# A space at which no line ends.
+_STUCK = "\u00a0"
+
 NOT_THEN = "Nobody wrote this down as it was then; the newest report has it as it is now."
 
 
@@ -41,7 +44,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column. `look`: text, number (to the right, in even digits) or command (as it is typed)."""
+    """A table's column. `look`: text, name (in one piece), number (to the right, in even digits) or command."""
 
     heading: str
     look: str = "text"
@@ -128,24 +131,29 @@ def counted(count: float | None, noun: str) -> str:
 
 def usd(amount: Decimal | None, *, places: int = 2) -> str:
     """Money."""
-    return NOT_KNOWN if amount is None else f"{amount:,.{places}f} USD"
+    return NOT_KNOWN if amount is None else f"{amount:,.{places}f}{_STUCK}USD"
 
 
 def percent(share: float | None) -> str:
     """A share of one; small ones to the hundredth."""
     if share is None:
         return NOT_KNOWN
-    return f"{share:.2%}" if 0 < share < 0.01 else f"{share:.1%}"
+    return f"{100 * share:.{2 if 0 < share < 0.01 else 1}f}{_STUCK}%"
 
 
 def moment(at: datetime | None) -> str:
-    """A moment (UTC), to the minute."""
-    return NOT_KNOWN if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+    """A moment (UTC), to the minute, in one piece."""
+    return NOT_KNOWN if at is None else f"{on(at.astimezone(UTC).date())},{_STUCK}{at.astimezone(UTC):%H:%M}{_STUCK}UTC"
+
+
+def on(day: date) -> str:
+    """A day, in one piece."""
+    return f"{day.day}{_STUCK}{day:%b}{_STUCK}{day.year}"
 
 
 def days(count: float | None) -> str:
     """A span in days."""
-    return NOT_KNOWN if count is None else f"{count:,.1f} d"
+    return NOT_KNOWN if count is None else f"{count:,.1f}{_STUCK}d"
 
 
 def ratio(part: float, whole: float) -> float | None:
