@@ -118,7 +118,8 @@ def _history(nodes: list[_Node], now: datetime) -> _Rows:
             yield (
                 day, uuid5(_NAMESPACE, label), node_id, label, address(number),
                 "seattle" if number % 4 == 0 else "dallas", 90 - number, 88 - number, int(number == 20),
-                "critical" if number == 20 else None, 0.0, sent, sent // 90, 3, 1, 2, sent // 25, 1, sent + sent // 90 + 6, 0.011, 0.009, 0.013, 0.0001, 0.0002, 0.04,
+                "critical" if number == 20 else None, 0.0, sent, sent // 90,
+                3, 1, 2, sent // 25, 1, sent + sent // 90 + 6, 0.011, 0.009, 0.013, 0.0001, 0.0002, 0.04,
             )  # fmt: skip
 
 
