@@ -9,6 +9,9 @@ from decimal import Decimal
 
 HOURS_A_MONTH = 720  # gives the contract's example: 4.99 a month is 0.006931 an hour
 
+# Published too.
+EXTRA_ADDRESS_MONTHLY_USD = Decimal("4.99")
+
 REGIONS = ("seattle", "dallas", "amsterdam")
 IMAGES = ("ubuntu-22.04",)
 
@@ -27,7 +30,7 @@ class SimulatedPlan:
     @property
     def hourly_usd(self) -> Decimal:
         """The price of a started hour."""
-        return (self.monthly_usd / HOURS_A_MONTH).quantize(Decimal("0.000001"))
+        return hourly_usd(self.monthly_usd)
 
     def answer(self) -> dict[str, object]:
         """The plan as the contract writes it."""
@@ -51,3 +54,8 @@ PLANS = {
         SimulatedPlan("ssd-4", cpu=2, memory_mb=4096, disk_gb=75, transfer_gb=2000, monthly_usd=Decimal("18.99")),
     )
 }
+
+
+def hourly_usd(monthly_usd: Decimal) -> Decimal:
+    """The price of a started hour by that of a month."""
+    return (monthly_usd / HOURS_A_MONTH).quantize(Decimal("0.000001"))

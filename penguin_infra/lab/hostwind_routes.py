@@ -6,20 +6,26 @@ calls are put around this in `hostwind_simulator.py`.
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from penguin_infra.lab.hostwind_addresses import NoAddressLeft
+from penguin_infra.lab.hostwind_instance import SimulatedInstance
 from penguin_infra.lab.hostwind_plans import IMAGES, PLANS, REGIONS
-from penguin_infra.lab.hostwind_state import HostwindState, SimulatedInstance
+from penguin_infra.lab.hostwind_state import HostwindState
+
+Clock = Callable[[], datetime]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _HOSTNAME = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61})")
 _PER_PAGE, _MOST_PER_PAGE = 50, 100
+_EXTRA_ADDRESSES = IPv4Address("127.80.0.0")
+MOST_EXTRA_ADDRESSES = 8
 _MOST_DIGITS = 9  # of a page number: more would not fit anywhere
 
 
@@ -35,8 +41,11 @@ class Refusal(Exception):
 class HostwindRoutes:
     """The contract's calls over one state."""
 
-    def __init__(self, state: HostwindState, *, boot_seconds: float, reverse_dns_delay_seconds: float) -> None:
+    def __init__(
+        self, state: HostwindState, *, boot_seconds: float, reverse_dns_delay_seconds: float, clock: Clock
+    ) -> None:
         self._state = state
+        self._now = clock
         self._boot_time = timedelta(seconds=boot_seconds)
         self._reverse_dns_delay = timedelta(seconds=reverse_dns_delay_seconds)
 
@@ -55,7 +64,7 @@ class HostwindRoutes:
 
     async def _create(self, request: Request) -> Response:
         body = await read_body(request)
-        now = datetime.now(UTC)
+        now = self._now()
         label = _matching(body, "label", _LABEL)
         region = _one_of(body, "region", REGIONS)
         plan = _one_of(body, "plan", PLANS)
@@ -88,7 +97,7 @@ class HostwindRoutes:
         per_page = min(_positive(request, "per_page", _PER_PAGE), _MOST_PER_PAGE)
         # One more than is shown tells whether there is another page.
         instances = self._state.live_instances(limit=per_page + 1, offset=(page - 1) * per_page)
-        now = datetime.now(UTC)
+        now = self._now()
         return JSONResponse(
             {
                 "instances": [_answer(instance, now) for instance in instances[:per_page]],
@@ -97,10 +106,10 @@ class HostwindRoutes:
         )
 
     async def _status(self, request: Request) -> Response:
-        return JSONResponse(_answer(self._live(request), datetime.now(UTC)))
+        return JSONResponse(_answer(self._live(request), self._now()))
 
     async def _resize(self, request: Request) -> Response:
-        now = datetime.now(UTC)
+        now = self._now()
         instance = self._settled(request, now)
         plan = _one_of(await read_body(request), "plan", PLANS)
         if plan == instance.plan(now):
@@ -109,11 +118,11 @@ class HostwindRoutes:
         return JSONResponse(_answer(self._live(request), now), 202)
 
     async def _reboot(self, request: Request) -> Response:
-        self._state.reboot(self._settled(request, datetime.now(UTC)))
+        self._state.reboot(self._settled(request, self._now()))
         return JSONResponse({}, 202)
 
     async def _set_rdns(self, request: Request) -> Response:
-        now = datetime.now(UTC)
+        now = self._now()
         instance = self._settled(request, now)
         body = await read_body(request)
         ip, hostname = body.get("ip"), _matching(body, "hostname", _HOSTNAME)
@@ -123,11 +132,11 @@ class HostwindRoutes:
         return JSONResponse({"ip": ip, "hostname": hostname})
 
     async def _delete(self, request: Request) -> Response:
-        self._state.delete(self._live(request), now=datetime.now(UTC))
+        self._state.delete(self._live(request), now=self._now())
         return JSONResponse({}, 202)
 
     async def _plans(self, _: Request) -> Response:
-        return JSONResponse({"plans": [plan.answer() for plan in PLANS.values()]})
+        return JSONResponse({"plans": self._state.prices.offers(self._now())})
 
     def _live(self, request: Request) -> SimulatedInstance:
         instance = self._state.live_instance(request.path_params["id"])
@@ -151,7 +160,15 @@ def _answer(instance: SimulatedInstance, now: datetime) -> dict[str, object]:
         "status": instance.status(now),
         "ip": str(instance.address) if instance.is_booted(now) else None,
         "created_at": instance.created_at.isoformat(),
+        **_extra_ips(instance, now),
     }
+
+
+def _extra_ips(instance: SimulatedInstance, now: datetime) -> dict[str, object]:
+    """No part of the contract: only an instance that has such addresses tells of them."""
+    first = _EXTRA_ADDRESSES + instance.number * MOST_EXTRA_ADDRESSES
+    addresses = [str(first + place) for place in range(instance.extra_addresses(now))]
+    return {"extra_ips": addresses} if addresses else {}
 
 
 def _repeated(former: SimulatedInstance, asked: str, now: datetime) -> Response:

@@ -1,14 +1,13 @@
 """The simulated Hostwind as a process: the contract's calls behind Basic credentials, the lab's own calls, the server.
 
-Reached over a loopback socket only, as the real API is over the network. The lab's calls (`/lab/faults`, `/lab/bill`,
-`/lab/instances/{id}`, `/lab/next-address`) are no part of the contract, and no product code may use them.
+Reached over a loopback socket only, as the real API is over the network.
 """
 
 import errno
 import hmac
 import socket
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -21,14 +20,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penguin_infra.lab.hostwind_addresses import AddressPool
-from penguin_infra.lab.hostwind_bill import bill
-from penguin_infra.lab.hostwind_faults import CuttableProtocol, FaultBoard, FaultKind, FaultMiddleware
+from penguin_infra.lab.hostwind_bill_routes import bill_routes
+from penguin_infra.lab.hostwind_faults import CuttableProtocol, FaultBoard, FaultMiddleware
+from penguin_infra.lab.hostwind_lab_routes import lab_routes
 from penguin_infra.lab.hostwind_reverse_dns import ReverseDnsServer, publishing_reverse_names
-from penguin_infra.lab.hostwind_routes import HostwindRoutes, Refusal, read_body
+from penguin_infra.lab.hostwind_routes import Clock, HostwindRoutes, Refusal
 from penguin_infra.lab.hostwind_state import HostwindState
 
 
@@ -77,6 +76,11 @@ def serve_hostwind(
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def now_utc() -> datetime:
+    """The time, as this machine has it."""
+    return datetime.now(UTC)
+
+
 def simulator_app(
     state: HostwindState,
     *,
@@ -85,14 +89,15 @@ def simulator_app(
     boot_seconds: float,
     reverse_dns: ReverseDnsServer | None,
     reverse_dns_delay_seconds: float,
+    clock: Clock = now_utc,
 ) -> Starlette:
     """The contract's calls and the lab's over one state."""
     board = FaultBoard()
     calls = HostwindRoutes(
-        state, boot_seconds=boot_seconds, reverse_dns_delay_seconds=reverse_dns_delay_seconds
+        state, boot_seconds=boot_seconds, reverse_dns_delay_seconds=reverse_dns_delay_seconds, clock=clock
     ).routes()
     return Starlette(
-        routes=[*calls, *_lab_routes(state, board)],
+        routes=[*calls, *lab_routes(state, board), *bill_routes(state, clock)],
         middleware=[
             Middleware(BasicCredentials, key=key, secret=secret),
             Middleware(FaultMiddleware, board=board),
@@ -127,68 +132,6 @@ class BasicCredentials:
             await self._app(scope, receive, send)
         else:
             await _error(401, "unauthorized", "the key or the secret is wrong")(scope, receive, send)
-
-
-def _lab_routes(state: HostwindState, board: FaultBoard) -> list[Route]:
-    async def add_fault(request: Request) -> Response:
-        return JSONResponse(_add_fault(board, await read_body(request)), 201)
-
-    async def list_faults(_: Request) -> Response:
-        return JSONResponse({"faults": [fault.answer() for fault in board.list()]})
-
-    async def clear_faults(_: Request) -> Response:
-        board.clear()
-        return JSONResponse({"faults": []})
-
-    async def show_bill(_: Request) -> Response:
-        return JSONResponse(bill(state.all_instances(), now=datetime.now(UTC)))
-
-    async def show_next_address(_: Request) -> Response:
-        address = state.next_address()
-        return JSONResponse({"ip": None if address is None else str(address)})
-
-    async def show_instance(request: Request) -> Response:
-        instance = state.live_instance(request.path_params["id"])
-        if instance is None:
-            raise Refusal(404, "instance_not_found", "no such instance")
-        return JSONResponse(
-            {
-                "id": instance.provider_id,
-                "image": instance.image,
-                "ssh_keys": instance.ssh_keys,
-                "reboots": instance.reboot_count,
-                "plans": [change.plan for change in instance.plan_changes],
-                "rdns": state.rdns(instance),
-            }
-        )
-
-    return [
-        Route("/lab/faults", add_fault, methods=["POST"]),
-        Route("/lab/faults", list_faults, methods=["GET"]),
-        Route("/lab/faults", clear_faults, methods=["DELETE"]),
-        Route("/lab/bill", show_bill, methods=["GET"]),
-        Route("/lab/instances/{id}", show_instance, methods=["GET"]),
-        Route("/lab/next-address", show_next_address, methods=["GET"]),
-    ]
-
-
-def _add_fault(board: FaultBoard, asked: Mapping[str, object]) -> dict[str, object]:
-    kind, seconds, count = asked.get("kind"), asked.get("seconds", 1.0), asked.get("count")
-    method, path_prefix = asked.get("method"), asked.get("path_prefix")
-    if not isinstance(kind, str) or kind not in set(FaultKind):
-        raise Refusal(422, "unknown_kind", f"kinds are {', '.join(FaultKind)}")
-    if not isinstance(seconds, int | float) or seconds < 0:
-        raise Refusal(422, "invalid_seconds", "seconds is a number from 0 on")
-    if count is not None and (not isinstance(count, int) or count < 1):
-        raise Refusal(422, "invalid_count", "count is a whole number from 1 on, or null")
-    fault = board.add(
-        FaultKind(kind),
-        seconds=seconds,
-        count=count,
-        method=str(method).upper() if method else None,
-        path_prefix=str(path_prefix) if path_prefix else None,
-    )
-    return fault.answer()
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

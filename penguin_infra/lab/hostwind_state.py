@@ -1,4 +1,4 @@
-"""The simulated Hostwind's memory: instances, plan changes and reverse DNS in one SQLite file.
+"""The simulated Hostwind's memory: instances, their changes, prices and reverse DNS in one SQLite file.
 
 What is returned from a method here has reached the disk, so that a kill -9 loses no acknowledged instance. An
 instance's status is never stored: it follows from the stored moments and `now`. No HTTP and no faults stand here.
@@ -6,15 +6,18 @@ instance's status is never stored: it follows from the stored moments and `now`.
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
 
 from penguin_infra.lab.hostwind_addresses import AddressPool, LoopbackRange, NoAddressLeft, address_of
+from penguin_infra.lab.hostwind_instance import ID_PREFIX, AddressChange, PlanChange, SimulatedInstance
+from penguin_infra.lab.hostwind_past import take_past
+from penguin_infra.lab.hostwind_prices import PRICE_TABLES, PriceBook
 from penguin_infra.lab.hostwind_reverse_names import REVERSE_NAME_TABLES, ReverseNames, WantedName
+from penguin_infra.lab.past import Past
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS instances (
@@ -30,62 +33,16 @@ CREATE TABLE IF NOT EXISTS plan_changes (
     number INTEGER NOT NULL REFERENCES instances, plan TEXT NOT NULL, from_at TEXT NOT NULL,
     PRIMARY KEY (number, from_at)
 );
+CREATE TABLE IF NOT EXISTS address_changes (
+    number INTEGER NOT NULL REFERENCES instances, count INTEGER NOT NULL, from_at TEXT NOT NULL,
+    PRIMARY KEY (number, from_at)
+);
 CREATE TABLE IF NOT EXISTS rdns (
     number INTEGER NOT NULL REFERENCES instances, ip TEXT NOT NULL, hostname TEXT NOT NULL, PRIMARY KEY (number, ip)
 );
 """
 
-_ID_PREFIX = "hw-"
 _MOST_DIGITS = 18  # what SQLite's integers hold
-
-
-@dataclass(frozen=True, slots=True)
-class PlanChange:
-    """From when on an instance has, and is billed for, a plan."""
-
-    plan: str
-    from_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedInstance:
-    """One instance, deleted ones too; `ready_at` is None for one that never boots."""
-
-    number: int
-    label: str
-    region: str
-    image: str
-    ssh_keys: tuple[str, ...]
-    created_at: datetime
-    ready_at: datetime | None
-    deleted_at: datetime | None
-    address: IPv4Address | None
-    request: str
-    reboot_count: int
-    plan_changes: tuple[PlanChange, ...]
-
-    @property
-    def provider_id(self) -> str:
-        """The id that the API shows."""
-        return f"{_ID_PREFIX}{self.number}"
-
-    def is_booted(self, now: datetime) -> bool:
-        """Whether it has finished booting, and so shows its address."""
-        return self.ready_at is not None and now >= self.ready_at
-
-    def is_resizing(self, now: datetime) -> bool:
-        """Whether a plan change is under way."""
-        return self.plan_changes[-1].from_at > now
-
-    def plan(self, now: datetime) -> str:
-        """The plan in force."""
-        return [change.plan for change in self.plan_changes if change.from_at <= now][-1]
-
-    def status(self, now: datetime) -> str:
-        """The contract's word for its state."""
-        if not self.is_booted(now):
-            return "provisioning"
-        return "resizing" if self.is_resizing(now) else "running"
 
 
 class HostwindState:
@@ -100,7 +57,8 @@ class HostwindState:
         # FULL: a commit waits for the disk, in WAL mode too.
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(_TABLES + REVERSE_NAME_TABLES)
+        self._database.executescript(_TABLES + PRICE_TABLES + REVERSE_NAME_TABLES)
+        self.prices = PriceBook(self._database)
         self.reverse_names = ReverseNames(self._database)
 
     def __enter__(self) -> Self:
@@ -154,7 +112,7 @@ class HostwindState:
 
     def live_instance(self, provider_id: str) -> SimulatedInstance | None:
         """The instance of this id, unless it was deleted."""
-        digits = provider_id.removeprefix(_ID_PREFIX)
+        digits = provider_id.removeprefix(ID_PREFIX)
         if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
             return None
         found = self._select("SELECT number FROM instances WHERE number = ? AND deleted_at IS NULL", int(digits))
@@ -174,6 +132,13 @@ class HostwindState:
         """Give the instance another plan from `done_at` on."""
         with self._database as database:
             database.execute("INSERT INTO plan_changes VALUES (?, ?, ?)", (instance.number, plan, done_at.isoformat()))
+
+    def change_addresses(self, instance: SimulatedInstance, *, count: int, now: datetime) -> None:
+        """Give the instance so many addresses beyond its first."""
+        with self._database as database:
+            database.execute(
+                "INSERT OR REPLACE INTO address_changes VALUES (?, ?, ?)", (instance.number, count, now.isoformat())
+            )
 
     def reboot(self, instance: SimulatedInstance) -> None:
         """Count a reboot."""
@@ -201,6 +166,10 @@ class HostwindState:
         rows = self._database.execute("SELECT ip, hostname FROM rdns WHERE number = ?", (instance.number,))
         return {row["ip"]: row["hostname"] for row in rows}
 
+    def take_past(self, past: Past, labels: Mapping[int, str]) -> None:
+        """Keep what was before the first instance; `labels` by the past's numbers. Errors: `PastRefused`."""
+        take_past(self._database, past, labels)
+
     def _select(self, numbers_query: str, *values: object) -> list[SimulatedInstance]:
         numbers = json.dumps([row["number"] for row in self._database.execute(numbers_query, values)])
         changes: dict[int, list[PlanChange]] = {}
@@ -211,10 +180,18 @@ class HostwindState:
             changes.setdefault(change["number"], []).append(
                 PlanChange(change["plan"], datetime.fromisoformat(change["from_at"]))
             )
+        addresses: dict[int, list[AddressChange]] = {}
+        for change in self._database.execute(
+            "SELECT * FROM address_changes WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number, from_at",
+            (numbers,),
+        ):
+            addresses.setdefault(change["number"], []).append(
+                AddressChange(change["count"], datetime.fromisoformat(change["from_at"]))
+            )
         rows = self._database.execute(
             "SELECT * FROM instances WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number", (numbers,)
         )
-        return [_instance(row, changes[row["number"]]) for row in rows]
+        return [_instance(row, changes[row["number"]], addresses.get(row["number"], ())) for row in rows]
 
     def next_address(self) -> IPv4Address | None:
         """The address that the next instance will get; None when none is free."""
@@ -232,7 +209,9 @@ class HostwindState:
             raise
 
 
-def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> SimulatedInstance:
+def _instance(
+    row: sqlite3.Row, plan_changes: Sequence[PlanChange], address_changes: Sequence[AddressChange]
+) -> SimulatedInstance:
     number: int | None = row["address_number"]
     return SimulatedInstance(
         number=row["number"],
@@ -247,6 +226,7 @@ def _instance(row: sqlite3.Row, plan_changes: Sequence[PlanChange]) -> Simulated
         request=row["request"],
         reboot_count=row["reboot_count"],
         plan_changes=tuple(plan_changes),
+        address_changes=tuple(address_changes),
     )
 
 

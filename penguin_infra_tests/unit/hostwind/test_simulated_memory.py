@@ -10,7 +10,8 @@ import pytest
 from penguin_infra.lab import hostwind_addresses
 from penguin_infra.lab.hostwind_addresses import GivenAddresses, NoAddressLeft
 from penguin_infra.lab.hostwind_bill import bill
-from penguin_infra.lab.hostwind_state import HostwindState, SimulatedInstance
+from penguin_infra.lab.hostwind_instance import SimulatedInstance
+from penguin_infra.lab.hostwind_state import HostwindState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
