@@ -28,6 +28,7 @@ from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
+from penguin_infra.defs.reporting.reputation_history import listing_impacts, provider_reputation, reputation_history
 from penguin_infra.defs.reporting.savings import cost_optimisation
 from penguin_infra.wiring import Wiring
 
@@ -71,6 +72,9 @@ def build_definitions(
             remediation_plan,
             node_costs,
             cost_optimisation,
+            reputation_history,
+            provider_reputation,
+            listing_impacts,
             cost_forecasts,
         ],
         jobs=[

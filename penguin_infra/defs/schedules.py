@@ -18,6 +18,7 @@ from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.days import FIRST_DAY
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
+from penguin_infra.defs.reporting.reputation_history import listing_impacts, provider_reputation, reputation_history
 from penguin_infra.defs.reporting.savings import cost_optimisation
 from penguin_infra.store.reported_days import days_to_report
 from penguin_infra.wiring import Wiring
@@ -54,12 +55,20 @@ measure_telemetry = dg.define_asset_job(
 )
 
 # What analysts read, by days; all that one run sums up.
-REPORTED = (node_costs, cost_forecasts, cost_optimisation)
+REPORTED = (
+    node_costs,
+    cost_forecasts,
+    cost_optimisation,
+    reputation_history,
+    provider_reputation,
+    listing_impacts,
+)
 
 report_days = dg.define_asset_job(
     "report_days",
     selection=dg.AssetSelection.assets(*REPORTED),
-    description="What each day cost, today so far among them, what the month will cost, and what can be saved.",
+    description="What each day cost and did to reputations, today so far among them, what the month will cost, "
+    "what can be saved, and what listings cost.",
     # A fleet's first run may sum up a year.
     tags=run_tags(Lane.ROUTINE, longest=timedelta(hours=1)),
 )

@@ -69,7 +69,11 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "cost_optimisation": (
             "cost",
             [
-                "capacity_utilisation", "delivery_rates", "node_costs", "node_inventory", "plan_prices",
+                "capacity_utilisation",
+                "delivery_rates",
+                "node_costs",
+                "node_inventory",
+                "plan_prices",
                 "reputation_scores",
             ],
         ),
@@ -83,6 +87,9 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
             "reporting",
             ["capacity_utilisation", "delivery_rates", "warmup_progress"],
         ),
+        "listing_impacts": ("reputation", ["blacklist_status", "delivery_rates"]),
+        "provider_reputation": ("reputation", ["delivery_rates"]),
+        "reputation_history": ("reputation", ["blacklist_status", "delivery_rates", "reputation_scores"]),
         "reputation_scores": (
             "reputation",
             ["blacklist_status", "delivery_rates", "node_health", "warmup_progress"],
@@ -112,6 +119,8 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "node_inventory:nothing_changed_unasked": False,
         "plan_prices:prices_are_sound": True,
         "provider_instances:listing_is_not_empty": True,
+        "reputation_history:history_is_whole": True,
+        "reputation_history:mail_is_attributed": False,
         "reputation_scores:scores_explained": False,
     }
     assert all(spec.description for spec in checks.values())
