@@ -68,6 +68,11 @@ class Wiring:
         """The time."""
         return SystemClock()
 
+    @property
+    def report_folder(self) -> Path:
+        """Where the daily reports are kept."""
+        return self.settings.report_folder or self.settings.home / "reports"
+
     @cached_property
     def database_url(self) -> URL:
         """The fleet's database; raises `DatabaseError` where none is set."""

@@ -48,12 +48,12 @@ def glance_section(
     alerts = ", ".join(f"{by_severity[severity]} {severity}" for severity in AlertSeverity)
     statuses = ", ".join(f"{count:,} {status}" for status, count in living.items() if count) or "none"
     yesterday, of_days = delivered.get(day - timedelta(days=1)), sum(delivered.values()) if delivered else None
+    present = _present(facts) if is_now else ()
     figures = (
         Figure("Nodes", number(nodes), f"{statuses}; {gone:,} decommissioned before; {when}"),
-        Figure("In rotation", number(facts.in_rotation_now), "may send now" if is_now else "not known of past days"),
+        *present,
         Figure("Delivered the day before", messages(yesterday), on(day - timedelta(days=1))),
         Figure("Delivered in 30 days", messages(of_days), f"until {on(day)}{', that day so far' if is_now else ''}"),
-        _capacity_share(facts),
         Figure("Alerts open", number(len(facts.alerts)), f"{alerts}; {when}"),
         *costs,
     )
@@ -203,10 +203,12 @@ def _demand_in_words(facts: FleetFacts, forecast: Forecast | NoForecast | None) 
         )
 
 
-def _capacity_share(facts: FleetFacts) -> Figure:
+def _present(facts: FleetFacts) -> tuple[Figure, Figure]:
+    """What nobody writes down for later."""
+    rotation = Figure("In rotation", number(facts.in_rotation_now), "may send now")
     capacity = facts.capacity_now
     if capacity is None or capacity.measured_at is None:
-        return Figure("Capacity used", NOT_KNOWN, "not measured" if capacity else "not known of past days")
+        return rotation, Figure("Capacity used", NOT_KNOWN, "not measured yet")
     share = percent(ratio(capacity.ended_last_day, capacity.capacity_per_day))
     note = f"{messages(capacity.ended_last_day)} of {number(capacity.capacity_per_day)} in 24 hours"
-    return Figure("Capacity used", share, f"{note}; {moment(capacity.measured_at)}")
+    return rotation, Figure("Capacity used", share, f"{note}; {moment(capacity.measured_at)}")

@@ -90,14 +90,8 @@ def _scores_chart(facts: MailFacts, addresses: int, when: str) -> Chart:
 
 
 def _worst(facts: MailFacts, when: str) -> Table:
-    columns = [
-        Column("node", "name"),
-        Column("address", "name"),
-        Column("status", "name"),
-        Column("score", "number"),
-        Column("why"),
-    ]
-    rows = [(one.label, one.address, one.status, str(one.score), one.explanation) for one in facts.worst]
+    columns = [Column("node", "name"), Column("address", "name"), Column("score", "number"), Column("why")]
+    rows = [(one.label, one.address, str(one.score), one.explanation) for one in facts.worst]
     return table_of(f"The ten lowest scores {when}", columns, rows, empty="None.")
 
 

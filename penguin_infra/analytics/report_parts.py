@@ -142,8 +142,8 @@ def percent(share: float | None) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """A moment (UTC), to the minute, in one piece."""
-    return NOT_KNOWN if at is None else f"{on(at.astimezone(UTC).date())},{_STUCK}{at.astimezone(UTC):%H:%M}{_STUCK}UTC"
+    """A moment (UTC), to the minute."""
+    return NOT_KNOWN if at is None else f"{on(at.astimezone(UTC).date())}, {at.astimezone(UTC):%H:%M}{_STUCK}UTC"
 
 
 def on(day: date) -> str:

@@ -5,6 +5,7 @@ import typer
 from penguin_infra.cli import (
     actions,
     alerts,
+    costs,
     database,
     feedback,
     fleet,
@@ -23,6 +24,7 @@ from penguin_infra.cli.lab_demand import demand
 from penguin_infra.cli.output import EXPECTED_ERRORS
 from penguin_infra.cli.plan import plan
 from penguin_infra.cli.policy import policy
+from penguin_infra.cli.report import report
 
 app = typer.Typer(
     name="penguin-infra",
@@ -43,12 +45,14 @@ app.add_typer(actions.app, name="actions")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(costs.app, name="costs")
 app.command()(check_ip)
 app.command()(doctor)
 app.command()(actions.freeze)
 app.command()(actions.thaw)
 app.command()(plan)
 app.command()(policy)
+app.command()(report)
 app.add_typer(database.app, name="db")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(sink.app, name="sink")

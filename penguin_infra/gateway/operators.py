@@ -22,6 +22,7 @@ from penguin_infra.gateway.callers import Caller, caller_of
 from penguin_infra.gateway.demand_routes import add_demand_routes
 from penguin_infra.gateway.errors import ApiError, Unavailable, json_response
 from penguin_infra.gateway.node_routes import add_action_routes, add_node_routes
+from penguin_infra.gateway.report_routes import add_report_routes
 from penguin_infra.operations.answer_once import KeyReused, answer_once
 from penguin_infra.operations.approve_action import ActionNotFound, NotProposed, NowRefused
 from penguin_infra.operations.carry_out_batch import CannotAct
@@ -163,6 +164,7 @@ def build_router(fleet: Wiring) -> APIRouter:
     add_demand_routes(router, fleet)
     add_node_routes(router, fleet)
     add_action_routes(router, fleet)
+    add_report_routes(router, fleet)
     return router
 
 

@@ -16,13 +16,13 @@ SELECT day, sum(delivered)::bigint AS delivered FROM analytics.delivered_by_day
 WHERE day BETWEEN :since AND :day GROUP BY day ORDER BY day
 """)
 
-_SCORES_NOW = "SELECT label, host(ip_address) AS address, status, score, explanation FROM analytics.reputation_scores"
+_SCORES_NOW = "SELECT label, host(ip_address) AS address, score, explanation FROM analytics.reputation_scores"
 
 # What was explained then nobody kept; what stood against the address, the history did.
 _SCORES_THEN = """
-    SELECT label, host(ip_address) AS address, '' AS status, score_last AS score,
+    SELECT label, host(ip_address) AS address, score_last AS score,
         CASE WHEN listings_open = 0 THEN 'no listing'
-            ELSE listings_open || ' listings open, the gravest ' || coalesce(worst_severity, 'unknown') END
+            ELSE 'listings open: ' || listings_open || ', the gravest ' || coalesce(worst_severity, 'unknown') END
             AS explanation
     FROM analytics.reputation_history WHERE day = :day AND score_last IS NOT NULL
 """
@@ -59,7 +59,6 @@ class ScoreFact:
 
     label: str
     address: str
-    status: str
     score: int
     explanation: str
 
