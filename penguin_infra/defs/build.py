@@ -27,6 +27,7 @@ from penguin_infra.defs.remediation.resume import resume, resume_sensor
 from penguin_infra.defs.remediation.warmup import advance_warmup, advance_warmup_sensor
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
+from penguin_infra.defs.reporting.fleet_report import fleet_report
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 from penguin_infra.defs.reporting.reputation_history import listing_impacts, provider_reputation, reputation_history
 from penguin_infra.defs.reporting.savings import cost_optimisation
@@ -76,6 +77,7 @@ def build_definitions(
             provider_reputation,
             listing_impacts,
             cost_forecasts,
+            fleet_report,
         ],
         jobs=[
             pause,

@@ -17,6 +17,7 @@ from penguin_infra.defs.observation.warmup import warmup_progress
 from penguin_infra.defs.reporting.alerts import alerts_open
 from penguin_infra.defs.reporting.costs import cost_forecasts, node_costs
 from penguin_infra.defs.reporting.days import FIRST_DAY
+from penguin_infra.defs.reporting.fleet_report import fleet_report
 from penguin_infra.defs.reporting.remediation_plan import remediation_plan
 from penguin_infra.defs.reporting.reputation_history import listing_impacts, provider_reputation, reputation_history
 from penguin_infra.defs.reporting.savings import cost_optimisation
@@ -62,13 +63,14 @@ REPORTED = (
     reputation_history,
     provider_reputation,
     listing_impacts,
+    fleet_report,
 )
 
 report_days = dg.define_asset_job(
     "report_days",
     selection=dg.AssetSelection.assets(*REPORTED),
     description="What each day cost and did to reputations, today so far among them, what the month will cost, "
-    "what can be saved, and what listings cost.",
+    "what can be saved, what listings cost, and the day's report.",
     # A fleet's first run may sum up a year.
     tags=run_tags(Lane.ROUTINE, longest=timedelta(hours=1)),
 )

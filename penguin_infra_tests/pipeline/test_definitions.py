@@ -39,8 +39,8 @@ def test_every_asset_says_what_it_is_whose_and_how_fresh(bare: dg.Definitions) -
             "cadence": spec.tags.get("cadence"),
             "reader": spec.tags.get("reader"),
             "freshness policy": spec.freshness_policy,
-            # The plan reads, and writes nothing.
-            "table name": spec.key.to_user_string() == "remediation_plan"
+            # The plan reads, and writes nothing; the report writes a file.
+            "table name": spec.key.to_user_string() in {"remediation_plan", "fleet_report"}
             or str(spec.metadata.get("dagster/table_name", "")).startswith(("penguin.fleet.", "penguin.analytics.")),
         }.items()
         if not said
@@ -86,6 +86,22 @@ def test_assets_and_checks_are_these(bare: dg.Definitions, repository: dg.Reposi
         "remediation_plan": (
             "reporting",
             ["capacity_utilisation", "delivery_rates", "warmup_progress"],
+        ),
+        "fleet_report": (
+            "reporting",
+            [
+                "alerts_open",
+                "capacity_utilisation",
+                "cost_forecasts",
+                "cost_optimisation",
+                "listing_impacts",
+                "node_costs",
+                "provider_reputation",
+                "remediation_plan",
+                "reputation_history",
+                "reputation_scores",
+                "warmup_progress",
+            ],
         ),
         "listing_impacts": ("reputation", ["blacklist_status", "delivery_rates"]),
         "provider_reputation": ("reputation", ["delivery_rates"]),

@@ -15,6 +15,11 @@ from penguin_infra.wiring import Wiring
 if TYPE_CHECKING:
     from penguin_infra.analytics.fleet_report import WrittenReport
 
+_Metadata = dict[
+    str,
+    int | float | dg.MarkdownMetadataValue | dg.PathMetadataValue | dg.UrlMetadataValue | dg.TableColumnLineage,
+]
+
 # What late agents may still change, and today: of a back-fill's older days the tables tell as much.
 _MOST_WRITTEN = 9
 
@@ -123,7 +128,7 @@ def _link(fleet: Wiring, day: date) -> str:
     return f"{gateway}/api/v1/reports/{day}"
 
 
-def _metadata(written: "Sequence[WrittenReport]", *, link: str) -> dict[str, dg.RawMetadataValue]:
+def _metadata(written: "Sequence[WrittenReport]", *, link: str) -> _Metadata:
     newest = written[-1]
     living = [status for status in NodeStatus if status is not NodeStatus.DECOMMISSIONED]
     return {
