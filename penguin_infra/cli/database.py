@@ -1,4 +1,4 @@
-"""`penguin-infra db`: the schema's version, up and down, and the keeper of the embedded server."""
+"""`penguin-infra db`: the schema's version, up and down. Analysts and the embedded server's keeper stand apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
+from penguin_infra.cli.analysts import analyst
 from penguin_infra.cli.keeper import keep
 from penguin_infra.cli.output import AsJson, console, print_json, stop, told_in_words, transaction, wire
 from penguin_infra.hostwind.provider import ProviderUnavailable
@@ -22,8 +23,9 @@ from penguin_infra.wiring import Wiring
 # Enough to see a fleet, few enough that the provider's two requests a second do not delay the first look.
 FRESH_LAB_NODES = 6
 
-app = typer.Typer(help="The database's schema: current, upgrade, downgrade.", no_args_is_help=True)
+app = typer.Typer(help="The database's schema (current, upgrade, downgrade), and who reads it.", no_args_is_help=True)
 app.command("keep", hidden=True)(keep)
+app.command("analyst")(analyst)
 
 
 def prepare(known: Settings) -> None:

@@ -32,6 +32,7 @@ from penguin_infra.operations.plan_saving import SavingError
 from penguin_infra.operations.request_nodes import BadRequest
 from penguin_infra.policy_file import PolicyFileError
 from penguin_infra.settings import SettingsError, settings
+from penguin_infra.store.analyst_logins import AnalystError
 from penguin_infra.store.credentials import KeyNameTaken, KeyNotFound
 from penguin_infra.store.database import DatabaseError, explain
 from penguin_infra.store.nodes import NodeError
@@ -39,6 +40,7 @@ from penguin_infra.store.tables import AnyRow
 from penguin_infra.wiring import NotConfigured, Wiring
 
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (
+    AnalystError,
     BadRequest,
     CannotAct,
     CannotLeave,

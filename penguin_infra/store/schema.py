@@ -3,6 +3,7 @@
 The steps themselves are `migrations/versions/`; what stands here runs them under a lock.
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -11,11 +12,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from penguin_infra.store.analyst_role import ANALYST_ROLE, let_analysts_read
 from penguin_infra.store.database import DatabaseError, migration_lock
 from penguin_infra.store.descriptions import describe
 from penguin_infra.store.tables import SCHEMA
 
 MINIMUM_SERVER_VERSION = 15
+
+logger = logging.getLogger(__name__)
 
 
 def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | None]:
@@ -33,6 +37,7 @@ def upgrade(engine: Engine, revision: str = "head") -> tuple[str | None, str | N
             command.upgrade(_config(connection), revision)
             describe(connection)
             connection.commit()
+            _admit_analysts(connection)
             return before, _current(connection)
 
 
@@ -55,6 +60,16 @@ def _create_schema(connection: Connection) -> None:
     # Not IF NOT EXISTS: it asks for the right to create one, even where there is nothing to create.
     if connection.scalar(text("SELECT to_regnamespace(:name)"), {"name": SCHEMA}) is None:
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+    connection.commit()
+
+
+def _admit_analysts(connection: Connection) -> None:
+    if not let_analysts_read(connection):
+        logger.warning(
+            "The fleet's own role may not make %s, or give it what it reads, so analysts see nothing yet: let the "
+            "server's administrator run what `penguin-infra db analyst --sql` prints. All else is well.",
+            ANALYST_ROLE,
+        )
     connection.commit()
 
 

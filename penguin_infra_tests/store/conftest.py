@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from penguin_infra.operations.admit_analysts import admit_analyst
 from penguin_infra_tests.conftest import Databases, fresh_engine
+from penguin_infra_tests.database_roles import login, name_in
 
 
 @pytest.fixture(params=["databases", "debian_databases"], ids=["newest server", "oldest server"])
@@ -25,3 +27,15 @@ def engine(server: Databases) -> Iterator[Engine]:
 def empty_engine(server: Databases) -> Iterator[Engine]:
     """An empty database on each server."""
     yield from fresh_engine(server, is_migrated=False)
+
+
+@pytest.fixture
+def analyst(engine: Engine) -> Iterator[Engine]:
+    """An analyst's own connections."""
+    name = name_in(engine)
+    with engine.begin() as connection:
+        password = admit_analyst(connection, name)
+    with login(engine, name, password) as found:
+        yield found
+    with engine.begin() as connection:
+        connection.execute(text(f'DROP ROLE IF EXISTS "{name}"'))

@@ -6,10 +6,10 @@ from sqlalchemy import Engine, Table, inspect, text
 from penguin_infra.store import descriptions, schema
 from penguin_infra.store.analytics_views import analytics_views
 from penguin_infra.store.capacity_tables import sending_allowances
-from penguin_infra.store.database import make_engine
 from penguin_infra.store.tables import sending_rotation
 from penguin_infra.store.telemetry_tables import silent_nodes
 from penguin_infra_tests.conftest import Databases, fresh_engine
+from penguin_infra_tests.database_roles import name_in, role
 
 VIEWS = [*analytics_views.tables.values(), sending_rotation, sending_allowances, silent_nodes]
 
@@ -84,33 +84,18 @@ def test_a_view_has_the_columns_that_are_described_and_no_others(engine: Engine,
 
 def test_a_role_that_owns_the_schemas_only_brings_them_up_and_describes_them(server: Databases) -> None:
     for admin in fresh_engine(server, is_migrated=False):
-        name = f"keeper_of_{admin.url.database}"
-        with admin.begin() as connection:
-            connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'hush'"))
-            connection.execute(text(f"CREATE SCHEMA fleet AUTHORIZATION {name}"))
-            connection.execute(text(f"CREATE SCHEMA analytics AUTHORIZATION {name}"))
-        keeper = make_engine(admin.url.set(username=name, password="hush"))
-        try:
+        with role(admin, name_in(admin, "keeper"), "") as keeper:
+            with admin.begin() as connection:
+                for name in descriptions.SCHEMAS:
+                    connection.execute(text(f"CREATE SCHEMA {name} AUTHORIZATION {keeper.url.username}"))
+
             schema.upgrade(keeper)
+
             assert all(described(keeper).values())
-        finally:
-            keeper.dispose()
-            with admin.begin() as connection:
-                connection.execute(text(f"DROP OWNED BY {name} CASCADE"))
-                connection.execute(text(f"DROP ROLE {name}"))
 
 
-def test_what_another_role_owns_is_left_as_it_is(server: Databases) -> None:
-    for admin in fresh_engine(server):
-        name = f"guest_of_{admin.url.database}"
-        with admin.begin() as connection:
-            connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'hush'"))
-            connection.execute(text("COMMENT ON TABLE fleet.alerts IS 'changed'"))
-        guest = make_engine(admin.url.set(username=name, password="hush"))
-        try:
-            with guest.begin() as connection:
-                assert descriptions.describe(connection) == 0
-        finally:
-            guest.dispose()
-            with admin.begin() as connection:
-                connection.execute(text(f"DROP ROLE {name}"))
+def test_what_another_role_owns_is_left_as_it_is(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("COMMENT ON TABLE fleet.alerts IS 'changed'"))
+    with role(engine, name_in(engine, "guest"), "") as guest, guest.begin() as connection:
+        assert descriptions.describe(connection) == 0

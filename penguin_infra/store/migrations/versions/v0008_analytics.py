@@ -229,6 +229,13 @@ FROM analytics.listing_impacts GROUP BY blacklist_provider, zone, severity;
 """
 
 DOWN = """
+-- The role itself stays: it is the whole server's.
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'penguin_analyst') THEN
+        REVOKE ALL ON ALL TABLES IN SCHEMA fleet FROM penguin_analyst;
+        REVOKE ALL ON SCHEMA fleet FROM penguin_analyst;
+    END IF;
+END $$;
 DROP SCHEMA analytics CASCADE;
 DROP TABLE fleet.reputation_steps, fleet.instance_spells;
 DROP INDEX fleet.node_transitions_by_time;
