@@ -23,8 +23,6 @@ from penguin_infra.store import actions as ledger
 from penguin_infra.store import nodes, switches
 
 app = typer.Typer(help="The ledger of what the fleet did, refused and plans.", no_args_is_help=True)
-app.command("savings")(savings.list_savings)
-app.command("plan")(savings.plan_one_saving)
 _LISTED_BY = "penguin-infra actions list"
 
 
@@ -119,6 +117,10 @@ def reject(
         found = find_one(ledger.find_actions(connection, action_id), action_id, noun="action", listed_by=_LISTED_BY)
         action = reject_action(connection, found.id, decided_by=person(), reason=reason, now=fleet.clock.now())
     console.print(f"Rejected: {action.kind} {action.label} (action {action.action_id}).")
+
+
+app.command("savings")(savings.list_savings)
+app.command("plan")(savings.plan_one_saving)
 
 
 @told_in_words
