@@ -16,6 +16,7 @@ from penguin_infra.cli import (
     lab_nodes,
     lists,
     nodes,
+    reputation,
     sink,
 )
 from penguin_infra.cli.check_ip import check_ip
@@ -46,6 +47,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(costs.app, name="costs")
+app.add_typer(reputation.app, name="reputation")
 app.command()(check_ip)
 app.command()(doctor)
 app.command()(actions.freeze)
