@@ -40,7 +40,7 @@ def analyst(
     if is_revoking:
         with transaction(fleet) as connection:
             is_gone = dismiss_analyst(connection, name)
-        kept = "" if is_gone else " Its role stays, without a login: it holds something in another database."
+        kept = "" if is_gone else " Its role stays, without a login: it still owns or was granted something there."
         console.print(f"{name} is let in no more.{kept}")
         return
     with transaction(fleet) as connection:
