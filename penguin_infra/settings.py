@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     lab_api_key: SecretStr | None = Field(
         default=None, description="By which the lab's nodes reach the gateway: written by `penguin-infra up`."
     )
+    lab_past: bool = Field(
+        default=True, description="A fresh lab begins with sixty days of nodes that are no more behind it."
+    )
     policy_file: Path | None = Field(default=None, description="TOML file with the limits of the rules.")
 
     hostwind_api: Literal["rest"] = Field(default="rest", validation_alias=AliasChoices("HOSTWIND_API", "hostwind_api"))

@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from penguin_infra.cli.analysts import analyst
 from penguin_infra.cli.keeper import keep
+from penguin_infra.cli.lab_past import fill_past
 from penguin_infra.cli.output import AsJson, console, print_json, stop, told_in_words, transaction, wire
 from penguin_infra.hostwind.provider import ProviderUnavailable
+from penguin_infra.lab.dns_zone import FORWARD_ZONE
+from penguin_infra.lab.hostwind_past import PastRefused
 from penguin_infra.operations.issue_credentials import adopt_api_key
 from penguin_infra.operations.prepare_database import prepare_database
 from penguin_infra.operations.request_nodes import request_nodes
@@ -52,6 +57,8 @@ def prepare(known: Settings) -> None:
         if known.lab_api_key:
             adopt_api_key(connection, name="lab", key=known.lab_api_key.get_secret_value(), scope="admin", now=now)
         if known.lab and not nodes.list_nodes(connection):
+            if known.lab_past:
+                _tell_past(connection, known, now)
             request_nodes(
                 connection,
                 node_count=FRESH_LAB_NODES,
@@ -60,6 +67,23 @@ def prepare(known: Settings) -> None:
                 requested_by="system:lab",
                 now=now,
             )
+
+
+def _tell_past(connection: Connection, known: Settings, now: datetime) -> None:
+    try:
+        past = fill_past(
+            connection,
+            directory=known.home / "lab" / "hostwind",
+            fleet_name=known.fleet_name,
+            zone=known.dns_zone or FORWARD_ZONE,
+            now=now,
+        )
+    except PastRefused as error:
+        # A simulator that outlived its registry: its instances are orphans, and that is to be seen.
+        console.print(f"[yellow]This lab begins without a past: {escape(str(error))}.[/]")
+        return
+    days = (past.ended_at - past.began_at).days
+    console.print(f"A fresh lab: {days} days of {len(past.nodes)} former nodes are told (PENGUIN_LAB_PAST=0: none).")
 
 
 def _try_provider(fleet: Wiring) -> None:

@@ -42,6 +42,7 @@ def serve(
     sink: Annotated[str | None, typer.Option(help="host:port that takes their mails; by default the sink's.")] = None,
     heartbeat_seconds: Annotated[float, typer.Option(min=0.1, help="How often each speaks.")] = HEARTBEAT_SECONDS,
     look_seconds: Annotated[float, typer.Option(min=0.1, help="How often the provider is asked.")] = LOOK_SECONDS,
+    history: Annotated[bool, typer.Option(help="New nodes tell what they would have sent before.")] = True,
 ) -> None:
     """Run the lab's nodes, and the service that installs them, in the foreground; `penguin-infra up` does this for you.
 
@@ -60,6 +61,7 @@ def serve(
         sink=_address(sink) if sink else (HOST, known.sink_port),
         heartbeat_seconds=heartbeat_seconds,
         look_seconds=look_seconds,
+        has_history=history,
     )
 
 

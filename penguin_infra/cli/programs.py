@@ -104,7 +104,8 @@ def list_ports(known: Settings, *, is_lab: bool) -> dict[str, int]:
 def _lab_programs(known: Settings, own: Sequence[str]) -> list[Program]:
     options = {
         "hostwind": ("--reverse-dns", f"{LOOPBACK}:{known.lab_dns_port}"),
-        "nodes": ("--sink", f"{LOOPBACK}:{known.sink_port}"),
+        # Where the lab has a past, former nodes sent what these would tell of.
+        "nodes": ("--sink", f"{LOOPBACK}:{known.sink_port}", "--no-history" if known.lab_past else "--history"),
     }
     programs = []
     for name, port, priority in (

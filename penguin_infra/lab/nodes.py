@@ -44,7 +44,9 @@ class LabNodes:
         sink: tuple[str, int],
         heartbeat_seconds: float,
         look_seconds: float,
+        has_history: bool = True,
     ) -> None:
+        """`has_history`: each tells what it delivered before it was born; in a lab with a past, others did."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._gateway_url = gateway_url
@@ -52,6 +54,7 @@ class LabNodes:
         self._sink = sink
         self._heartbeat_seconds = heartbeat_seconds
         self._look_seconds = look_seconds
+        self._has_history = has_history
         self._lock = threading.RLock()
         # Keys take their time to make: nobody but another installation waits for it.
         self._installing = threading.Lock()
@@ -179,7 +182,7 @@ class LabNodes:
             untold = [node for node in self._nodes.values() if node.is_in_service and not node.is_history_told]
         for node in untold:
             # A node that takes over a part of a raised demand had no customers of its own before.
-            if not self._customers.is_raised:
+            if self._has_history and not self._customers.is_raised:
                 now = datetime.now(UTC)
                 self._surroundings.tell_history(node.order.node_id, node.token, seed=node.inside.seed, now=now)
             node.mark_history_told()

@@ -26,6 +26,7 @@ def serve_nodes(
     sink: tuple[str, int],
     heartbeat_seconds: float,
     look_seconds: float,
+    has_history: bool = True,
 ) -> None:
     """Run until SIGTERM or SIGINT. `sink`: the server that takes every real mail of the nodes."""
     nodes = LabNodes(
@@ -40,6 +41,7 @@ def serve_nodes(
         sink=sink,
         heartbeat_seconds=heartbeat_seconds,
         look_seconds=look_seconds,
+        has_history=has_history,
     )
     app = Starlette(
         routes=[

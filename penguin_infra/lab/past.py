@@ -7,11 +7,9 @@ the simulated provider, and the registry is filled by the lab's owner.
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 PAST_DAYS = 60
-
-_NAMESPACE = UUID("5a0f4a0e-3d2f-4f0a-9a53-6d2f0b6c1d10")
 
 # What begins the sending of a node, and what ends it.
 SENDS_AFTER = frozenset({"admitted", "returned_to_warming", "returned_to_active"})
@@ -82,6 +80,7 @@ class Span:
 class PastNode:
     """A node from its request to its end. `rejected_by`: the list that burnt the address of its first instance."""
 
+    node_id: UUID
     label: str
     region: str
     requested_at: datetime
@@ -96,11 +95,6 @@ class PastNode:
     idle_since: datetime | None = None
     is_throttled: bool = False
     rejected_by: PastListing | None = None
-
-    @property
-    def node_id(self) -> UUID:
-        """Its id, of no other lab's node that was requested at another moment."""
-        return uuid5(_NAMESPACE, f"{self.label} {self.requested_at.isoformat()}")
 
     @property
     def ended_at(self) -> datetime:

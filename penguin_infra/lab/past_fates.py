@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID, uuid5
 
 from penguin_infra.lab.past import (
     PAST_DAYS,
@@ -19,6 +20,8 @@ from penguin_infra.lab.past import (
     PastTerms,
     Span,
 )
+
+_NAMESPACE = UUID("5a0f4a0e-3d2f-4f0a-9a53-6d2f0b6c1d10")
 
 _SMALL, _LARGE = "ssd-1", "ssd-2"
 
@@ -136,14 +139,14 @@ def _short_lived(calendar: _Calendar) -> Iterator[PastNode]:
     asked_at = at(55, 13.1)
     failed_at = asked_at + timedelta(minutes=58)
     failed = PastAction(
-        "provision", "policy:provision", "a ssd-1 in amsterdam was asked for", asked_at, failed_at,
+        "provision", "policy:provision_requested", "a ssd-1 in amsterdam was asked for", asked_at, failed_at,
         "the host refused every login for 45 min: its records are removed and its instance is released",
         "provisioning_failed", is_failed=True,
     )  # fmt: skip
     instance = PastInstance(0, "amsterdam", failed_at, (PastTerms(asked_at + timedelta(minutes=1), _SMALL),))
     yield PastNode(
-        "former-005", "amsterdam", asked_at, "demand will in 20 days reach 80% of usable capacity",
-        "policy:grow_fleet", (failed,), (instance,),
+        _id_of("former-005", asked_at), "former-005", "amsterdam", asked_at,
+        "demand will in 20 days reach 80% of usable capacity", "policy:grow_fleet", (failed,), (instance,),
     )  # fmt: skip
     why = "it was sent nothing for ten days: the others carry the demand"
     yield _node(calendar, "007", "dallas", at(48, 10.7), at(15, 11.3), idle_since=at(25, 9.3), leaves_because=why)
@@ -179,12 +182,12 @@ def _node(
     instances.append(PastInstance(0, region, end_at, (PastTerms(created_at, _SMALL), *terms)))
     admitted_at = created_at + timedelta(minutes=12)
     admission = PastAction(
-        "provision", "policy:provision", f"a {_SMALL} in {region} was asked for", asked_at, admitted_at,
+        "provision", "policy:provision_requested", f"a {_SMALL} in {region} was asked for", asked_at, admitted_at,
         f"former-{number} is in service; its mail was delivered and signed", "admitted",
     )  # fmt: skip
     warmed_at = admitted_at + timedelta(days=14)
     warm_up = PastAction(
-        "advance_warmup", "policy:warm_up", "each stage was delivered with few bounces", warmed_at, warmed_at,
+        "advance_warmup", "policy:advance_warmup", "each stage was delivered with few bounces", warmed_at, warmed_at,
         "the last stage is done: it may send what its plan carries", "warmed_up",
     )  # fmt: skip
     # Hours before, so that the day's budget of disruptions is all the fleet's own.
@@ -194,6 +197,7 @@ def _node(
     )  # fmt: skip
     done = sorted([admission, warm_up, *actions, leaving], key=lambda action: action.finished_at)
     return PastNode(
+        node_id=_id_of(f"former-{number}", asked_at),
         label=f"former-{number}",
         region=region,
         requested_at=asked_at,
@@ -209,6 +213,11 @@ def _node(
         is_throttled=is_throttled,
         rejected_by=rejected_by,
     )
+
+
+def _id_of(label: str, asked_at: datetime) -> UUID:
+    """Of no other lab's node that was asked for at another moment."""
+    return uuid5(_NAMESPACE, f"{label} {asked_at.isoformat()}")
 
 
 def _listing(zone: str, name: str, operator: str, severity: str, span: Span) -> PastListing:
