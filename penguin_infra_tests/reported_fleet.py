@@ -41,7 +41,8 @@ def add_reported_fleet(engine: Engine, now: datetime = NOW, *, label: str | None
         if label is not None:
             rename = update(sending_nodes).where(sending_nodes.c.id == node_ids[0]).values(label=label)
             connection.execute(rename)
-        labels = dict(connection.execute(select(sending_nodes.c.id, sending_nodes.c.label)).tuples().all())
+        named = connection.execute(select(sending_nodes.c.id, sending_nodes.c.label))
+        labels = {row.id: row.label for row in named}
         nodes = [(number, node_id, labels[node_id], statuses[number - 1]) for number, node_id in enumerate(node_ids, 1)]
         _put(connection, node_costs, _costs(nodes, now))
         _put(connection, cost_forecasts, [(
