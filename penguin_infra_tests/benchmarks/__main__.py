@@ -20,6 +20,7 @@ from penguin_infra_tests.benchmarks import (
     gateway_rate,
     health_time,
     load_time,
+    reputation_time,
     scaling_time,
     tick_time,
     warmup_time,
@@ -143,6 +144,20 @@ def _detect(directory: Path) -> Iterator[Row]:
     yield Row(f"{what}, p95, s", ours.p95, detect_to_act.P95_BUDGET_SECONDS, peer, defaults.p95)
 
 
+def _reputation(directory: Path) -> Iterator[Row]:
+    sizes = (reputation_time.LARGE_FLEET, reputation_time.SMALL_FLEET)
+    large, small = (reputation_time.measure_reputation_time(directory, node_count=count) for count in sizes)
+    scoring, day = reputation_time.SCORING_BUDGET_SECONDS, reputation_time.DAY_BUDGET_SECONDS
+    for what, budget, ours, peers in (
+        ("scored for the first time,", scoring, large.first, small.first),
+        ("scored again,", scoring, large.later, small.later),
+        ("a day of history of", day, large.history, small.history),
+        ("a day of mailbox providers of", day, large.providers, small.providers),
+        ("listings' costs in mail, of a twentieth of", day, large.impacts, small.impacts),
+    ):
+        yield Row(f"{what} {sizes[0]:,} nodes, s", ours, budget, f"{sizes[1]:,} nodes", peers)
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "load": _load,
     "tick": _tick,
@@ -154,6 +169,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "scaling": _scaling,
     "capacity": _capacity,
     "warmup": _warmup,
+    "reputation": _reputation,
     "frames": _frames,
 }
 
