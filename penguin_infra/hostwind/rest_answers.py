@@ -16,6 +16,8 @@ from penguin_infra.hostwind.provider import Instance, InstanceStatus, Plan
 
 T = TypeVar("T")
 
+_CURRENCY = "USD"
+
 _REQUEST_FIELDS = ("label", "region", "plan", "image", "ssh_keys")
 
 
@@ -83,7 +85,9 @@ def read_instance_page(answer: object) -> InstancePage:
 
 def read_plans(answer: object) -> list[Plan]:
     """The plans on offer. Errors: `NotTheContract`."""
-    return [_plan(item) for item in _field(_object(answer, "the plans"), "plans", _list, "the plans")]
+    fields = _object(answer, "the plans")
+    _check_currency(fields, "the price list")
+    return [_plan(item) for item in _field(fields, "plans", _list, "the plans")]
 
 
 def read_retry_after(value: str | None, *, answered_at: str | None) -> float | None:
@@ -106,6 +110,7 @@ def _plan(answer: object) -> Plan:
     fields = _object(answer, "a plan")
     name = _field(fields, "id", _text, "a plan")
     what = f"plan {name}"
+    _check_currency(fields, what)
     return Plan(
         plan=name,
         cpu_count=_field(fields, "cpu", _whole_number, what),
@@ -115,6 +120,13 @@ def _plan(answer: object) -> Plan:
         monthly_usd=_field(fields, "monthly_usd", _money, what),
         hourly_usd=_field(fields, "hourly_usd", _money, what),
     )
+
+
+def _check_currency(fields: Mapping[str, object], what: str) -> None:
+    """The contract's prices are in US dollars; a provider that names another currency is not believed to mean them."""
+    currency = fields.get("currency")
+    if currency is not None and str(currency).upper() != _CURRENCY:
+        raise NotTheContract(f"{what} is in {currency!r}, not in {_CURRENCY}: its prices are not taken")
 
 
 def _object(answer: object, what: str) -> Mapping[str, object]:

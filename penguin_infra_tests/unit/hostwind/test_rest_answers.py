@@ -148,3 +148,13 @@ def test_a_retry_after_is_read_in_both_its_forms(
     value: str | None, answered_at: str | None, seconds: float | None
 ) -> None:
     assert read_retry_after(value, answered_at=answered_at) == seconds
+
+
+@pytest.mark.parametrize("answer", [{"plans": [PLAN], "currency": "EUR"}, {"plans": [{**PLAN, "currency": "EUR"}]}])
+def test_a_price_list_in_another_currency_is_refused_by_its_name(answer: dict[str, object]) -> None:
+    with pytest.raises(NotTheContract, match="is in 'EUR', not in USD"):
+        read_plans(answer)
+
+
+def test_a_price_list_may_say_that_it_is_in_dollars() -> None:
+    assert read_plans({"plans": [{**PLAN, "currency": "usd"}], "currency": "USD"})[0].plan == PLAN["id"]

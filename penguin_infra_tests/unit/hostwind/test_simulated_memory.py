@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from penguin_infra.lab import hostwind_addresses
 from penguin_infra.lab.hostwind_addresses import GivenAddresses, NoAddressLeft
 from penguin_infra.lab.hostwind_bill import bill
 from penguin_infra.lab.hostwind_instance import SimulatedInstance
+from penguin_infra.lab.hostwind_prices import PriceChange
 from penguin_infra.lab.hostwind_state import HostwindState
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -122,3 +124,37 @@ def test_each_spell_on_a_plan_is_billed_at_its_price(state: HostwindState) -> No
 def test_a_resize_that_is_not_done_yet_costs_nothing(state: HostwindState) -> None:
     state.resize(create(state), plan="ssd-2", done_at=NOW + 2 * HOUR)
     assert bill(state.all_instances(), now=NOW + HOUR)["total_usd"] == "0.006931"
+
+
+def test_an_hour_costs_what_the_plan_cost_as_it_began(state: HostwindState) -> None:
+    create(state)
+    state.prices.change(PriceChange("ssd-1", Decimal("7.20"), NOW + HOUR))
+    billed = bill(state.all_instances(), now=NOW + 3 * HOUR, prices=state.prices.changes())
+    # One hour at 0.006931 and two at 0.01.
+    assert billed["total_usd"] == "0.026931"
+    monthly_usd = [state.prices.offers(at)[0]["monthly_usd"] for at in (NOW, NOW + HOUR)]
+    assert monthly_usd == ["4.99", "7.20"]
+
+
+def test_an_address_is_billed_from_when_it_was_added_and_the_last_one_goes_first(state: HostwindState) -> None:
+    one = create(state)
+    for hour, count in ((1, 2), (4, 1)):
+        state.change_addresses(one, count=count, now=NOW + hour * HOUR)
+    lines = bill(state.all_instances(), now=NOW + 10 * HOUR)["instances"]
+    assert isinstance(lines, list)
+    # Three hours of the second, nine of the first.
+    assert (lines[0]["hours"], lines[0]["extra_address_hours"]) == (10, 12)
+    assert lines[0]["amount_usd"] == str((10 + 12) * Decimal("0.006931"))
+
+
+def test_by_the_month_what_is_left_of_it_is_refunded_for_another_plan_and_lost_by_a_deletion(
+    state: HostwindState,
+) -> None:
+    one = create(state)
+    # November's 24th to December's: thirty days, of which ten pass on each plan before the end.
+    state.resize(one, plan="ssd-2", done_at=NOW + timedelta(days=10))
+    used = bill(state.all_instances(), now=NOW + timedelta(days=20), cycle="monthly")
+    assert used["total_usd"] == "4.99333333"
+    state.delete(one, now=NOW + timedelta(days=20))
+    lost = bill(state.all_instances(), now=NOW + timedelta(days=20), cycle="monthly")
+    assert lost["total_usd"] == "8.32333333"
