@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -237,3 +238,20 @@ def test_the_words_say_how_far_a_score_has_still_to_rise() -> None:
     fresh = words(Evidence(proven_share=0.25))
     assert fresh.startswith("25% of its warm-up is behind it: an address that has proven no more has 70 at most.")
     assert fresh.endswith("What raises it: each stage of its warm-up, to 100 in the end.")
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "reputation.md"
+
+
+def test_the_guides_example_and_caps_are_what_the_rules_say() -> None:
+    guide = " ".join(GUIDE.read_text().replace("> ", "").split())
+    mail = DeliveryFacts(sent=7_500, hard_bounces=450, policy_rejections=50, deferrals=2_000, complaints=4)
+    assert words(Evidence(delivery=mail, proven_share=0.75), former=100) in guide
+    for listing, told in {
+        ListingFact("zen.spamhaus.org", Severity.HIGH): "(SBL, XBL, CSS, DROP)",
+        ListingFact("x", Severity.CRITICAL): "critical",
+        ListingFact("x", Severity.HIGH): "high, or medium ones of two operators",
+        ListingFact("x", Severity.MEDIUM): "medium",
+        ListingFact("x", Severity.LOW): "low",
+    }.items():
+        assert f"{told} | {listing.cap} |" in guide
