@@ -73,10 +73,10 @@ class FleetNode:
     """A node as far as its costs are concerned; decommissioned ones are none.
 
     `serving_since` and `held_since`: since when it is in service, or paused and in maintenance. `is_billed`: it has an
-    instance, which the provider has too. `is_engaged`: an open action of another origin works on it; `is_leaving`: that
-    takes it out for good. Peaks are the busiest hour's messages within `OBSERVED` and within a day, and the last day's
-    busiest five minutes. `idle_ended`: messages that came to an end within the limits' `idle_days`. None: not known, or
-    not so.
+    instance, which the provider has too. `is_engaged`: an open action works on it, or waits, that is no saving's
+    proposal; `is_leaving`: that takes it out. `is_proposed`: a saving of it waits for a person. Peaks are the busiest
+    hour's messages within `OBSERVED` and within a day, and the last day's busiest five minutes. `idle_ended`: messages
+    that came to an end within the limits' `idle_days`. None: not known, or not so.
     """
 
     node_id: UUID
@@ -95,6 +95,7 @@ class FleetNode:
     is_billed: bool = True
     is_engaged: bool = False
     is_leaving: bool = False
+    is_proposed: bool = False
     is_speaking: bool = False
     idle_ended: int = 0
     peak_hour: int = 0

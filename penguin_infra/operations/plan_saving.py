@@ -74,10 +74,11 @@ def plan_saving(
 
     `drain_minutes`: how long a node that is given up delivers what it has.
     """
-    # First: two persons who plan the same saving at once would both find it unplanned.
-    plan_lock(connection)
     saving = _find(connection, id_prefix, search, now)
-    made = savings.newest_action(connection, saving.id)
+    # After the search, which takes its time in a large fleet: no pause may wait for it. Before the look at what is
+    # there: two persons who plan the same saving at once would both find it unplanned.
+    plan_lock(connection)
+    made = savings.newest_action(connection, str(saving.id))
     if made is not None and made.status in OPEN_STATUSES:
         return SavingStep(saving, ActionKind(made.kind), made.id, ActionStatus(made.status))
     if saving.node_id is None or not saving.is_plannable:
@@ -105,6 +106,12 @@ def _find(connection: Connection, id_prefix: str, search: SavingSearch, now: dat
 
 
 def _missing(connection: Connection, id_prefix: str, wanted: str) -> SavingError:
+    made = savings.newest_action(connection, wanted)
+    if made is not None:
+        return SavingGone(
+            f"the saving of {made.label} was made into action {made.id} already ({made.kind}, {made.status}), and does "
+            "not stand any more; `penguin-infra actions show` tells what came of it"
+        )
     listed = savings.listed(connection, wanted)
     if len(listed) != 1:
         return SavingNotFound(
@@ -113,9 +120,6 @@ def _missing(connection: Connection, id_prefix: str, wanted: str) -> SavingError
         )
     (row,) = listed
     of = f"the {row.kind} of {row.label}, listed at {row.made_at:%Y-%m-%d %H:%M} UTC,"
-    made = savings.newest_action(connection, row.id)
-    if made is not None:
-        return SavingGone(f"{of} does not hold any more: action {made.id} was made of it, and {made.status}")
     now = f": the node is {row.status} now" if row.status else ""
     return SavingGone(f"{of} does not hold any more{now}, by the facts of now; the next list leaves it out")
 

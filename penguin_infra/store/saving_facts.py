@@ -14,8 +14,8 @@ from penguin_infra.store.plan_prices import newest_prices
 
 _DAY = timedelta(days=1)
 
-# An action that a saving was made into is no hindrance to that saving. A score that rose above the bound and fell again
-# counts from its last fall.
+# A saving's own proposal is no hindrance to it; once it is approved, it is work like any other. A score that rose above
+# the bound and fell again counts from its last fall.
 _NODES = text("""
 WITH mail AS (
     SELECT node_id, max(ended) AS peak, max(ended) FILTER (WHERE hour_at >= :day_ago) AS peak_last_day,
@@ -37,10 +37,13 @@ WITH mail AS (
             AND coalesce(from_status, '') NOT IN ('paused', 'maintenance')) AS held_since
     FROM fleet.node_transitions WHERE from_status IS DISTINCT FROM to_status GROUP BY node_id
 ), work AS (
-    SELECT node_id, bool_or(kind IN ('decommission', 'maintenance')) AS is_leaving
-    FROM fleet.node_actions
-    WHERE status IN ('proposed', 'planned', 'running') AND NOT evidence ? :saving_id
-      AND kind IN ('decommission', 'maintenance', 'resize', 'reinstall', 'recover', 'release')
+    SELECT node_id, bool_or(NOT is_saving) AS is_engaged, bool_or(is_saving) AS is_proposed,
+        bool_or(kind IN ('decommission', 'maintenance') AND NOT is_saving) AS is_leaving
+    FROM (
+        SELECT node_id, kind, status = 'proposed' AND evidence ? :saving_id AS is_saving FROM fleet.node_actions
+        WHERE status IN ('proposed', 'planned', 'running')
+          AND kind IN ('decommission', 'maintenance', 'resize', 'reinstall', 'recover', 'release')
+    ) AS open
     GROUP BY node_id
 ), resized AS (
     SELECT node_id, max(finished_at) AS at FROM fleet.node_actions
@@ -61,7 +64,8 @@ SELECT node.id AS node_id, node.label, node.region, node.plan, node.status, node
     node.provider_id IS NOT NULL AND NOT EXISTS (
         SELECT FROM fleet.instance_drift AS drift
         WHERE drift.node_id = node.id AND drift.kind = 'ghost' AND drift.resolved_at IS NULL) AS is_billed,
-    work.node_id IS NOT NULL AS is_engaged, coalesce(work.is_leaving, false) AS is_leaving,
+    coalesce(work.is_engaged, false) AS is_engaged, coalesce(work.is_leaving, false) AS is_leaving,
+    coalesce(work.is_proposed, false) AS is_proposed,
     coalesce(pulse.received_at >= :day_ago, false) AS is_speaking, coalesce(mail.idle, 0)::bigint AS idle_ended,
     coalesce(mail.peak, 0) AS peak_hour, coalesce(mail.peak_last_day, 0) AS peak_hour_last_day,
     busy.cpu_percent, busy.memory_percent, listed.since AS critical_since, low.since AS low_score_since

@@ -32,12 +32,12 @@ def made_actions(connection: Connection) -> dict[UUID, UUID]:
     return {row.made_of: row.id for row in rows}
 
 
-def newest_action(connection: Connection, saving_id: UUID) -> AnyRow | None:
-    """The newest action that a saving was made into, with its node's label."""
+def newest_action(connection: Connection, id_prefix: str) -> AnyRow | None:
+    """The newest action that a saving was made into whose id begins so, with its node's label."""
     return connection.execute(
         select(node_actions, sending_nodes.c.label)
         .join_from(node_actions, sending_nodes)
-        .where(_made_of == str(saving_id))
+        .where(_made_of.startswith(id_prefix, autoescape=True))
         .order_by(a.planned_at.desc(), a.id)
         .limit(1)
     ).one_or_none()

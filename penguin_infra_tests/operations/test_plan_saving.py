@@ -1,7 +1,9 @@
 """A saving becomes a proposal once, if it still holds, and nothing else: approval, guardrails and dead ids included."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from threading import Barrier
 from uuid import UUID
 
 import pytest
@@ -180,8 +182,45 @@ def test_a_saving_that_was_made_tells_of_its_action(engine: Engine, idle: Recomm
             connection, idle.node_id, NodeEvent.DECOMMISSIONED, reason="test", requested_by="person:bob", now=NOW
         )
         actions.finish(connection, step.action_id, outcome="gone", now=NOW)
-    with pytest.raises(SavingGone, match=f"action {step.action_id} was made of it, and succeeded"):
+    listed(engine)
+    with pytest.raises(SavingGone, match=rf"was made into action {step.action_id} already \(decommission, succeeded\)"):
         make(engine, idle.id)
+
+
+def test_one_that_was_approved_is_no_saving_any_more(engine: Engine, idle: Recommendation) -> None:
+    step = make(engine, idle.id)
+    assert step.action_id
+    with engine.begin() as connection:
+        approve_action(connection, step.action_id, decided_by="person:bob", limits=ACT, now=NOW)
+    assert found(engine).recommendations == ()
+    with pytest.raises(SavingGone, match=r"\(decommission, planned\)"):
+        make(engine, idle.id)
+
+
+def test_two_persons_who_plan_it_at_once_make_one_proposal(engine: Engine, idle: Recommendation) -> None:
+    at_once = Barrier(4, timeout=30)
+
+    def plan(_number: int) -> SavingStep:
+        at_once.wait()
+        return make(engine, idle.id)
+
+    with ThreadPoolExecutor(4) as pool:
+        steps = list(pool.map(plan, range(4), timeout=60))
+    assert sorted(step.is_new for step in steps) == [False, False, False, True]
+    assert len({step.action_id for step in steps}) == 1
+    assert len(ledger(engine)) == 1
+
+
+def test_no_other_node_takes_the_place_of_one_whose_proposal_waits(engine: Engine, idle: Recommendation) -> None:
+    # The demand allows one of six to go, and another has come to be the least reputable.
+    other = add_node(engine, 9, NodeStatus.ACTIVE)
+    age(engine)
+    speak(engine, [other])
+    make(engine, idle.id)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE fleet.demand_hours SET ended = 3000"))
+        connection.execute(text("UPDATE fleet.sending_nodes SET reputation_score = 1 WHERE id = :id"), {"id": other})
+    assert [each.label for each in found(engine).recommendations] == ["node-001"]
 
 
 def test_yesterdays_saving_that_left_the_list_is_not_known(engine: Engine, idle: Recommendation) -> None:

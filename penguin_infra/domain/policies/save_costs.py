@@ -180,8 +180,8 @@ def _take_billing(choice: SavingChoice, facts: SavingFacts, rules: SavingRules, 
 
 
 def _by_worth(facts: SavingFacts) -> list[FleetNode]:
-    """The least reputable first."""
-    return sorted(facts.nodes, key=lambda node: (node.reputation, node.label, node.node_id))
+    """The least reputable first; before all others those whose saving waits for a person, else two might be made."""
+    return sorted(facts.nodes, key=lambda node: (not node.is_proposed, node.reputation, node.label, node.node_id))
 
 
 def _burnt(node: FleetNode, limits: SavingLimits, now: datetime) -> str | None:
