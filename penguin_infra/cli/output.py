@@ -19,6 +19,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from penguin_infra.analytics.report_files import ReportError
 from penguin_infra.dnsbl.catalogue import CatalogueError
 from penguin_infra.dnsbl.resolvers import ResolverError
 from penguin_infra.domain.actions import PERSON_PREFIX
@@ -55,6 +56,7 @@ EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     NotConfigured,
     PolicyFileError,
     ProviderError,
+    ReportError,
     ResolverError,
     SavingError,
     SettingsError,
