@@ -40,7 +40,7 @@ _NO_COSTS = (
 )
 _NO_FORECAST = "No forecast was made in {span}: the schedule report_days makes one every hour while the fleet is up."
 _NO_SAVINGS = (
-    "No saving is worth making, or none was looked for yet: the asset cost_optimisation does it every day while the "
+    "No saving is worth making, or none was looked for yet: the asset cost_optimisation does it every hour while the "
     "fleet is up."
 )
 
