@@ -14,6 +14,7 @@ from rich.table import Table
 from penguin_infra_tests.benchmarks import (
     agent_budget,
     capacity_time,
+    cost_time,
     delivery_time,
     detect_to_act,
     frame_rate,
@@ -158,6 +159,18 @@ def _reputation(directory: Path) -> Iterator[Row]:
         yield Row(f"{what} {sizes[0]:,} nodes, s", ours, budget, f"{sizes[1]:,} nodes", peers)
 
 
+def _costs(directory: Path) -> Iterator[Row]:
+    sizes = (cost_time.LARGE_FLEET, cost_time.SMALL_DAY_FLEET)
+    large, small = (cost_time.measure_cost_time(directory, node_count=count, days=1) for count in sizes)
+    what = f"a day of costs, {sizes[0]:,} nodes, s"
+    yield Row(what, large, cost_time.DAY_BUDGET_SECONDS, f"{sizes[1]} nodes", small)
+    days, count = cost_time.YEAR_DAYS, cost_time.YEAR_FLEET
+    year = cost_time.measure_cost_time(directory, node_count=count, days=days)
+    peer = f"as many node-days of {sizes[0]:,} nodes"
+    yield Row(f"{days} days of costs in one run, {count:,} nodes, s", year, cost_time.YEAR_BUDGET_SECONDS, peer,
+              large * days * count / sizes[0])  # fmt: skip
+
+
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "load": _load,
     "tick": _tick,
@@ -169,6 +182,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "scaling": _scaling,
     "capacity": _capacity,
     "warmup": _warmup,
+    "costs": _costs,
     "reputation": _reputation,
     "frames": _frames,
 }
