@@ -73,8 +73,9 @@ def _days(now: datetime, count: int = HISTORY_DAYS) -> list[date]:
 
 
 def _sent(number: int, day: date) -> int:
-    """More in the week than at its end, and growing."""
-    return int((3_000 + 400 * number + 40 * (day - date(2026, 9, 1)).days) * (0.55 if day.weekday() > 4 else 1))
+    """More in the week than at its end, growing, and no two days alike."""
+    usual = (3_000 + 400 * number + 40 * (day - date(2026, 9, 1)).days) * (0.55 if day.weekday() > 4 else 1)
+    return int(usual * (1 + (day.toordinal() * 7_919 % 13 - 6) / 100))
 
 
 def _costs(nodes: list[_Node], now: datetime) -> _Rows:
@@ -82,7 +83,11 @@ def _costs(nodes: list[_Node], now: datetime) -> _Rows:
         for number, node_id, label, status in nodes:
             plan, region = ("ssd-2", "seattle") if number % 4 == 0 else ("ssd-1", "dallas")
             price = _HOURLY_USD * (2 if plan == "ssd-2" else 1)
-            usage = "warming" if status is NodeStatus.ACTIVE and day < now.date() - timedelta(days=20) else status.value
+            # They came one after another, the last of them a month ago.
+            age = (day - now.date()).days + HISTORY_DAYS - int(1.4 * number)
+            if age < 0:
+                continue
+            usage = "provisioning" if age == 0 else "warming" if age <= 20 else status.value
             if status is NodeStatus.DECOMMISSIONED:
                 usage = "orphan"
             yield (

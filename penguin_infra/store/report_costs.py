@@ -28,11 +28,19 @@ SELECT coalesce(sum(amount_usd), 0) AS amount_usd, coalesce(sum(held_usd), 0) AS
 FROM analytics.costs_by_day WHERE day BETWEEN :month AND :day
 """)
 
-# Mail's regions and costs' need not be the same: a region of orphans alone delivers nothing.
+# Not by the view of days and regions: a span's days would be joined to the mail of all days there ever were. A region
+# of orphans alone delivers nothing.
 _THOUSANDS = text("""
-SELECT region, coalesce(sum(amount_usd), 0) AS amount_usd, coalesce(sum(delivered), 0)::bigint AS delivered
-FROM analytics.cost_per_thousand WHERE day BETWEEN :since AND :day
-GROUP BY region ORDER BY sum(amount_usd) DESC, region
+SELECT region, coalesce(amount_usd, 0) AS amount_usd, coalesce(delivered, 0)::bigint AS delivered
+FROM (
+    SELECT region, sum(amount_usd) AS amount_usd FROM analytics.node_costs
+    WHERE day BETWEEN :since AND :day GROUP BY region
+) AS cost
+FULL JOIN (
+    SELECT region, sum(delivered) AS delivered FROM analytics.delivered_by_day
+    WHERE day BETWEEN :since AND :day GROUP BY region
+) AS mail USING (region)
+ORDER BY amount_usd DESC, region
 """)
 
 _FORECAST = text("""

@@ -24,8 +24,9 @@ def test_todays_report_is_written_to_the_homes_folder_and_its_path_is_told(
 
 
 def test_a_past_day_goes_to_the_file_that_is_named(run_json: RunJson, tmp_path: Path) -> None:
-    told = run_json("report", "--day", "2026-11-01", "--out", str(tmp_path / "one.html"))
-    assert (told["day"], told["path"]) == ("2026-11-01", str(tmp_path / "one.html"))
+    past = str(datetime.now(UTC).date() - timedelta(days=20))
+    told = run_json("report", "--day", past, "--out", str(tmp_path / "one.html"))
+    assert (told["day"], told["path"]) == (past, str(tmp_path / "one.html"))
     assert told["bytes"] == (tmp_path / "one.html").stat().st_size
     assert (told["figures"]["nodes"], told["figures"]["high_alerts"]) == (0, 0)
     assert not (tmp_path / "home" / "reports").exists()
