@@ -66,3 +66,14 @@ def test_the_labs_programs_know_where_each_other_are(monkeypatch: pytest.MonkeyP
 def test_the_sink_comes_up_beside_the_gateway_and_before_the_nodes() -> None:
     programs = list_programs(known(), is_lab=True, is_embedded=True)
     assert find(programs, "sink").priority == find(programs, "gateway").priority < find(programs, "lab-nodes").priority
+
+
+def test_a_labs_nodes_tell_a_history_of_their_own_only_where_the_lab_has_no_past(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def options() -> Sequence[str]:
+        return find(list_programs(known(), is_lab=True, is_embedded=True), "lab-nodes").command
+
+    assert "--no-history" in options()
+    monkeypatch.setenv("PENGUIN_LAB_PAST", "0")
+    assert "--history" in options()
