@@ -7,6 +7,8 @@ refuse any other address than a loopback one: faults are for the lab, not for th
 import json
 import os
 import re
+from collections.abc import Mapping
+from enum import StrEnum
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -28,6 +30,14 @@ from penguin_infra.settings import Settings, SettingsError, settings
 LOOPBACK = "127.0.0.1"
 # The simulator may be busy with a fault of its own making, but it is on this machine.
 TIMEOUT_SECONDS = 10
+
+
+class BillCycle(StrEnum):
+    """How the bill is made."""
+
+    HOURLY = "hourly"
+    MONTHLY = "monthly"
+
 
 app = typer.Typer(help="The simulated Hostwind: what it bills, and faults on demand.", no_args_is_help=True)
 
@@ -115,14 +125,25 @@ def clear_faults() -> None:
 
 
 @app.command("bill")
-def show_bill() -> None:
+def show_bill(
+    cycle: Annotated[BillCycle, typer.Option(help="By started hours, or by months paid ahead.")] = BillCycle.HOURLY,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print provider_id and amount_usd alone, as CSV.")] = False,
+) -> None:
     """Show what the simulated Hostwind has billed so far, deleted instances included.
 
     Example: penguin-infra lab bill
+
+    Example: penguin-infra lab bill --csv | penguin-infra costs reconcile - --since 2026-01-01
     """
-    answer = _ask("GET", "/lab/bill")
+    answer = _ask("GET", "/lab/bill", query={"cycle": cycle.value})
+    rows = _rows(answer, "instances")
+    if as_csv:
+        typer.echo("provider_id,amount_usd")
+        for row in rows:
+            typer.echo(f"{row['id']},{row['amount_usd']}")
+        return
     table = Table("id", "label", "plan", "started hours", "USD", "state", caption=f"total {answer['total_usd']} USD")
-    for row in _rows(answer, "instances"):
+    for row in rows:
         state = "deleted" if row["deleted_at"] else "running up"
         table.add_row(*(str(row[name]) for name in ("id", "label", "plan", "hours", "amount_usd")), state)
     _show(table, empty="Nothing was billed yet.")
@@ -165,7 +186,9 @@ def _reverse_dns(told: str | None, zone: str) -> ReverseDnsServer | None:
         _stop(f"--reverse-dns: {told!r} is not an IPv4 address:port")
 
 
-def _ask(method: Literal["GET", "POST", "DELETE"], path: str, body: object = None) -> dict[str, object]:
+def _ask(
+    method: Literal["GET", "POST", "DELETE"], path: str, body: object = None, query: Mapping[str, str] | None = None
+) -> dict[str, object]:
     known = _settings()
     url = httpx.URL(str(known.hostwind_api_url or f"http://{LOOPBACK}:{known.lab_hostwind_port}"))
     if not _is_loopback(url.host):
@@ -175,6 +198,7 @@ def _ask(method: Literal["GET", "POST", "DELETE"], path: str, body: object = Non
             method,
             url.copy_with(path=path),
             json=body,
+            params=query,
             auth=_credentials(known),
             timeout=TIMEOUT_SECONDS,
             trust_env=False,

@@ -20,6 +20,7 @@ from penguin_infra.cli import (
     sink,
 )
 from penguin_infra.cli.check_ip import check_ip
+from penguin_infra.cli.cost_reconciling import reconcile
 from penguin_infra.cli.doctor import doctor
 from penguin_infra.cli.lab_demand import demand
 from penguin_infra.cli.output import EXPECTED_ERRORS
@@ -46,6 +47,7 @@ app.add_typer(actions.app, name="actions")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(feedback.app, name="feedback")
+costs.app.command()(reconcile)
 app.add_typer(costs.app, name="costs")
 app.add_typer(reputation.app, name="reputation")
 app.command()(check_ip)

@@ -49,6 +49,15 @@ def test_the_bill_is_shown_with_its_total(run: Run, simulator: SimulatorProcess,
     assert f"total {simulator.bill()['total_usd']} USD" in output
 
 
+def test_the_bill_is_printed_for_the_fleet_s_reconciliation(run: Run, simulator: SimulatorProcess, label: str) -> None:
+    body = {"label": label, "region": "seattle", "plan": "ssd-2", "image": "ubuntu-22.04", "ssh_keys": []}
+    made = simulator.ask("POST", "/instances", body=body).json()
+    assert f"{made['id']},0.013875" in run("bill", "--csv")[1].splitlines()
+    # A month's first hour, by the month's length.
+    assert f"{made['id']},0.01" in run("bill", "--csv", "--cycle", "monthly")[1]
+    assert run("bill", "--cycle", "yearly")[0] == 2
+
+
 def test_the_next_address_is_told_beforehand(run: Run, simulator: SimulatorProcess, label: str) -> None:
     code, told = run("next-address")
     assert code == 0
