@@ -212,7 +212,7 @@ def test_spare_nodes_are_given_up_the_least_reputable_first() -> None:
 def test_only_small_nodes_of_a_region_are_consolidated() -> None:
     fleet = [node(1, "large", reputation=10), node(2, "small"), node(3, "small"), node(4, "small"), node(5, "small")]
     busy = [replace(each, peak_hour=990, peak_hour_last_day=990) if each.plan == "small" else each for each in fleet]
-    assert told(facts_of(busy, demand=60_000)) == [("consolidate", "node-002"), ("consolidate", "node-003")]
+    assert told(facts_of(busy, demand=50_000)) == [("consolidate", "node-002"), ("consolidate", "node-003")]
 
 
 @pytest.mark.parametrize(
