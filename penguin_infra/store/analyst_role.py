@@ -29,8 +29,7 @@ END $$"""
 
 _STATE = text("""
 SELECT to_regnamespace(:analytics) IS NOT NULL AS has_schema,
-    EXISTS (SELECT FROM pg_roles WHERE rolname = :role) AS exists,
-    (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) AS may_create
+    EXISTS (SELECT FROM pg_roles WHERE rolname = :role) AS has_role
 """)
 
 # To grant anew what is granted would write to the catalogue at every start.
@@ -56,11 +55,9 @@ def let_analysts_read(connection: Connection) -> bool:
     state = connection.execute(_STATE, {"analytics": ANALYTICS_SCHEMA, "role": ANALYST_ROLE}).one()
     if not state.has_schema:
         return True
-    if not (state.exists or state.may_create):
-        return False
     try:
         with connection.begin_nested():
-            if not state.exists:
+            if not state.has_role:
                 connection.execute(text(_CREATE))
             if not _is_granted(connection):
                 for statement in _privileges():
