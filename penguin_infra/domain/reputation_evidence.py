@@ -115,10 +115,10 @@ def points_lost(evidence: Evidence) -> dict[Component, int]:
 
 def listing_cap(listings: Iterable[ListingFact]) -> int:
     """The most that open listings allow. Medium ones of two operators weigh as a high one, as they pause like one."""
-    believed = [each for each in listings if each.is_believed]
-    medium = {each.operator for each in believed if each.severity is Severity.MEDIUM and each.operator is not None}
-    agreed = LISTING_CAPS[Severity.HIGH] if len(medium) >= MEDIUM_OPERATORS else BEST
-    return min([agreed, *(each.cap for each in believed)])
+    listed = list(listings)
+    medium = {each.operator for each in listed if each.is_believed and each.severity is Severity.MEDIUM}
+    agreed = LISTING_CAPS[Severity.HIGH] if len(medium - {None}) >= MEDIUM_OPERATORS else BEST
+    return min([agreed, *(each.cap for each in listed)])
 
 
 def age_cap(proven_share: float) -> int:

@@ -39,7 +39,7 @@ def _limiting(scored: ReputationScore, evidence: Evidence) -> Iterator[str]:
         listed = ", ".join(
             f"{each.zone} ({each.severity})"
             for each in sorted(evidence.listings, key=lambda each: (each.cap, each.zone))
-            if each.is_believed and each.cap < BEST
+            if each.cap < BEST
         )
         yield f"Open listings allow {listing_cap(evidence.listings)} at most: {listed}."
     elif component is Component.AGE:
