@@ -15,7 +15,7 @@
     const made = Object.assign({}, trace);
     const colour = shade("tone-" + trace.meta.tone);
     if (trace.type === "bar") {
-      made.marker = { color: colour };
+      made.marker = { color: colour, line: { color: shade("page"), width: 0.5 } };
     } else {
       made.line = Object.assign({ color: colour }, trace.line);
     }
