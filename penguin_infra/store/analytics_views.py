@@ -56,8 +56,8 @@ costs_by_plan = Table(
     Column("month", Date, primary_key=True, comment="the month's first day"),
     Column("region", String(50), primary_key=True, comment="the provider's region"),
     Column("plan", String(50), primary_key=True, comment="the provider's plan"),
-    _usd("amount_usd", "what they cost"),
-    Column("hours", BigInteger, comment="started hours"),
+    _usd("amount_usd", "what its instances cost, extra addresses and unused months included"),
+    Column("hours", BigInteger, comment="started hours on the plan"),
     Column("instances", BigInteger, comment="instances that were on the plan at any time of the month"),
     comment="What each plan cost a month, by region.",
 )

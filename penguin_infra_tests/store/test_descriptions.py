@@ -13,6 +13,8 @@ from penguin_infra_tests.database_roles import name_in, role
 
 VIEWS = [*analytics_views.tables.values(), sending_rotation, sending_allowances, silent_nodes]
 
+PARTS = (None, "node_id", "queue_oldest_seconds")
+
 # Relations (no attribute) and their columns, of both schemas, with what the database says of them.
 DESCRIBED = text("""
 SELECT nspname, relname, attname, CASE WHEN attname IS NULL THEN obj_description(c.oid, 'pg_class')
@@ -66,12 +68,16 @@ def test_the_next_upgrade_sets_right_what_differs_and_nothing_else(engine: Engin
 def test_a_days_heartbeats_are_described_as_all_heartbeats_are(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT fleet.make_heartbeat_partitions('2026-03-01', 2)"))
+    made = described(engine)
+    assert {each: made["fleet", "heartbeats_20260302", each] for each in PARTS} == {
+        each: made["fleet", "heartbeats", each] for each in PARTS
+    }
 
+    with engine.begin() as connection:
+        connection.execute(text("COMMENT ON TABLE fleet.heartbeats_20260302 IS NULL"))
+        connection.execute(text("COMMENT ON COLUMN fleet.heartbeats_20260302.node_id IS NULL"))
     schema.upgrade(engine)
-
-    found = described(engine)
-    for attribute in (None, "node_id", "queue_oldest_seconds"):
-        assert found["fleet", "heartbeats_20260302", attribute] == found["fleet", "heartbeats", attribute]
+    assert described(engine) == made
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=[view.fullname for view in VIEWS])

@@ -11,6 +11,44 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+# As it was made with the heartbeats themselves.
+_PARTITIONS = """
+CREATE OR REPLACE FUNCTION fleet.make_heartbeat_partitions(first_day date, days integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    made integer := 0;
+    day date;
+    partition text;
+    /* declared */
+BEGIN
+    PERFORM pg_advisory_xact_lock(1346719303, 3);
+    FOR day IN SELECT first_day + offset_days FROM generate_series(0, days - 1) AS offset_days LOOP
+        partition := 'heartbeats_' || to_char(day, 'YYYYMMDD');
+        IF to_regclass('fleet.' || partition) IS NULL THEN
+            EXECUTE format(
+                'CREATE TABLE fleet.%I PARTITION OF fleet.heartbeats FOR VALUES FROM (%L) TO (%L)',
+                partition, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+            /* made */
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+"""
+
+# A day's partition says of itself and its columns what the whole table says.
+_TOLD = """FOR told IN
+                SELECT format('COMMENT ON TABLE fleet.%I IS %L', partition, description)
+                FROM pg_description WHERE objoid = 'fleet.heartbeats'::regclass AND objsubid = 0
+                    AND classoid = 'pg_class'::regclass
+                UNION ALL
+                SELECT format('COMMENT ON COLUMN fleet.%I.%I IS %L', partition, attname, description)
+                FROM pg_description JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid
+                WHERE objoid = 'fleet.heartbeats'::regclass AND objsubid > 0 AND classoid = 'pg_class'::regclass
+            LOOP
+                EXECUTE told;
+            END LOOP;"""
+
 UP = """
 -- Every instance that the provider ever billed, in spells of one plan: an open spell is billed now.
 CREATE TABLE fleet.instance_spells (
@@ -246,7 +284,9 @@ ALTER TABLE fleet.provider_instances DROP COLUMN extra_addresses;
 
 def upgrade() -> None:
     op.execute(UP)
+    op.execute(_PARTITIONS.replace("/* declared */", "told text;").replace("/* made */", _TOLD))
 
 
 def downgrade() -> None:
     op.execute(DOWN)
+    op.execute(_PARTITIONS)
