@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from penguin_infra.domain.delivery import DeliveryFacts
 from penguin_infra.domain.heartbeat import Health
@@ -154,12 +154,6 @@ def save_scores(connection: Connection, rows: Sequence[tuple[object, ...]], step
 def next_step_at(subject: ScoreSubject, now: datetime) -> datetime:
     """A moment after the last step: a clock that was set back must not put a score before an older one."""
     return now if subject.changed_at is None else max(now, subject.changed_at + timedelta(microseconds=1))
-
-
-def read_scores(connection: Connection) -> list[Row[tuple[object, ...]]]:
-    """The scores as they stand, the lowest first."""
-    s = reputation_scores.c
-    return list(connection.execute(select(reputation_scores).order_by(s.score, s.label)))
 
 
 def _subject(row: AnyRow, listings: tuple[ListingFact, ...]) -> ScoreSubject:
