@@ -1,6 +1,7 @@
 """The lab's numbers, held against the fleet's real rules: usual demand calls for no node, and 60 % more for some."""
 
 from datetime import datetime
+from math import comb
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,19 @@ def test_a_storm_of_the_hours_allowance_is_surely_above_the_pauses_limit(policy:
     assert Rate(207 + 600, 17_280 + 1_200).point > limits.bounce_alert_rate
     # A usual day bounces nowhere near.
     assert Rate(250, 17_280).upper < limits.bounce_alert_rate
+
+
+def test_usual_bounces_of_a_node_that_has_just_begun_alert_nobody_by_chance(policy: Policy) -> None:
+    limits, usual_rate = policy.delivery, 0.012
+    mails = limits.minimum_attempted
+    most = int(limits.bounce_alert_rate * mails)
+    chances = (
+        comb(mails, bounces) * usual_rate**bounces * (1 - usual_rate) ** (mails - bounces)
+        for bounces in range(most + 1)
+    )
+    assert 1 - sum(chances) < 0.001
+    # A storm's mails of a minute are as many.
+    assert mails <= 600
 
 
 def ask(engine: Engine, seed: int, *, percent: int) -> None:
