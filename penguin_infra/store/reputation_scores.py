@@ -31,7 +31,7 @@ SELECT node.id AS node_id, node.label, node.ip_address, node.region, node.status
         THEN extract(epoch FROM CAST(:now AS timestamptz) - coalesce(tenure.began_at, node.created_at))
             / (86400 * :proven_after_days)
         WHEN warmup.finished_at IS NOT NULL THEN 1
-        ELSE coalesce((progress.stage - 1)::float8 / progress.stages, 0) END)::float8 AS proven_share,
+        ELSE coalesce((progress.stage - 1)::float8 / nullif(progress.stages, 0), 0) END)::float8 AS proven_share,
     last.score, last.version, last.changed_at, former.components, former.rising_since,
     coalesce(sent, 0), coalesce(hard_bounces, 0), coalesce(soft_bounces, 0), coalesce(policy_rejections, 0),
     coalesce(expired, 0), coalesce(deferrals, 0), coalesce(complaints, 0)

@@ -168,7 +168,17 @@ def test_history_has_its_figures_charts_and_lineage_whether_or_not_there_was_any
         }.items():
             assert set(found[name].metadata) >= charts | {"dagster/column_lineage", "dagster/row_count"}
     assert figures(full["reputation_history"])["sent"] == 200
-    assert "node-001" in str(full["reputation_history"].metadata["worst_addresses"].value)
+    worst = str(full["reputation_history"].metadata["worst_addresses"].value)
+    assert "| 127.77.0.1 | node-001 | 10 | 1 |" in worst
+
+
+def test_what_is_not_known_of_a_day_is_shown_as_nothing(
+    fleet: Wiring, definitions: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    hold(fleet, add_node(fleet.engine, 1, NodeStatus.ACTIVE), this_hour(fleet) - timedelta(hours=1))
+    found = materialized(sum_up(definitions, instance, fleet.clock.now().date()))["reputation_history"]
+    row = str(found.metadata["worst_addresses"].value).splitlines()[2]
+    assert row == "| 127.77.0.1 | node-001 |  | 0 | 0.0 | 0 |  |  |"
 
 
 def test_lineage_names_columns_that_exist(

@@ -73,7 +73,7 @@ def history_metadata(frame: "DataFrame") -> Figures:
     days = frame.groupby("day")
     scored = frame.dropna(subset=["score_last"])
     by_day = scored.groupby("day")["score_last"]
-    last_day = frame[frame["day"] == frame["day"].max()].sort_values(["score_last", "listed_hours"])
+    last_day = frame[frame["day"] == frame["day"].max()].sort_values(["score_last", "listed_hours", "label"])
     return {
         "addresses": int(frame["tenure_id"].nunique()),
         "days": int(frame["day"].nunique()),
@@ -98,13 +98,20 @@ def history_metadata(frame: "DataFrame") -> Figures:
             ["address", "node", "score", "listings", "listed, h", "sent", "bounces, at least", "complaint rate"],
             [
                 (
-                    row.ip_address, row.label, row.score_last, row.listings_open, f"{row.listed_hours:.1f}", row.sent,
-                    f"{row.bounce_lower:.2%}", f"{row.complaint_rate:.3%}",
+                    row.ip_address, row.label, _known(row.score_last), row.listings_open, f"{row.listed_hours:.1f}",
+                    row.sent, _known(row.bounce_lower, ".2%"), _known(row.complaint_rate, ".3%"),
                 )
                 for row in last_day.itertuples()
             ],
         ),
     }  # fmt: skip
+
+
+def _known(value: float, form: str = "") -> str | None:
+    """A number as it is shown; nothing of what is not known, in pandas' word for that."""
+    from pandas import isna  # noqa: PLC0415 - not for whoever only loads this
+
+    return None if isna(value) else format(value, form)
 
 
 def provider_metadata(frame: "DataFrame") -> Figures:
