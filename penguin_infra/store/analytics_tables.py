@@ -84,13 +84,18 @@ node_costs = Table(
     Column("node_id", Uuid, comment="the node; null of orphans and foreign instances"),
     Column("label", Text, nullable=False, comment="the node's label, or the instance's name where there is no node"),
     Column("region", String(50), nullable=False, comment="the provider's region"),
-    Column("hours", Integer, nullable=False, comment="started hours"),
+    Column("hours", Integer, nullable=False, comment="started hours; of extra addresses, each one's"),
     Column("unhealthy_hours", Integer, nullable=False, comment="those of them at whose beginning it was unhealthy"),
     Column(
         "idle_hours", Integer, nullable=False, comment="those in service (warming, active) in which it sent nothing"
     ),
     Column("amount_usd", _USD, nullable=False, comment="what they cost, exact, US dollars"),
-    Column("price_source", String(20), nullable=False, comment="provider, or fallback (the built-in price list)"),
+    Column(
+        "price_source",
+        String(20),
+        nullable=False,
+        comment="provider, fallback (the built-in price list), or policy (extra addresses)",
+    ),
     comment="What each instance cost, a day, plan, charge and usage a row. Every billed hour is in exactly one row.",
 )
 

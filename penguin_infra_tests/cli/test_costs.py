@@ -112,7 +112,7 @@ def test_parquet_holds_money_as_decimals_and_days_and_ids_as_text(reported: Engi
     assert {table.schema.field(name).type for name in ("day", "node_id", "region")} == {pa.string()}
     assert sum(table["amount_usd"].to_pylist()) == spent(reported, date.fromisoformat(SINCE))
     assert table["day"].to_pylist()[0] == SINCE
-    assert table.schema.field("hours").metadata[b"description"] == b"started hours"
+    assert table.schema.field("hours").metadata[b"description"] == b"started hours; of extra addresses, each one's"
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 

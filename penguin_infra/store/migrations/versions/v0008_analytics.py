@@ -253,9 +253,9 @@ FROM (SELECT day, region, sum(amount_usd) AS amount_usd FROM analytics.node_cost
 LEFT JOIN analytics.delivered_by_day AS mail USING (day, region);
 
 CREATE VIEW analytics.costs_by_plan AS
-SELECT date_trunc('month', day)::date AS month, region, plan, sum(amount_usd) AS amount_usd, sum(hours) AS hours,
-    count(DISTINCT provider_id) AS instances
-FROM analytics.node_costs GROUP BY 1, 2, 3;
+SELECT date_trunc('month', day)::date AS month, region, plan, sum(amount_usd) AS amount_usd,
+    coalesce(sum(hours) FILTER (WHERE charge = 'plan'), 0) AS hours, count(DISTINCT provider_id) AS instances
+FROM analytics.node_costs WHERE usage <> 'ghost' GROUP BY 1, 2, 3;
 
 CREATE VIEW analytics.days_to_delist AS
 SELECT blacklist_provider, zone, severity, count(*) AS listings, count(delisted_at) AS delisted,
