@@ -258,10 +258,12 @@ def test_a_listing_costs_what_the_node_would_have_sent_less_what_it_sent(engine:
 
 def test_a_listing_that_stands_has_cost_so_far_and_none_costs_less_than_nothing(engine: Engine, busy: UUID) -> None:
     list_address(engine, busy, at=at(TUESDAY, 2))
+    deliver(engine, busy, at(TUESDAY, 2), provider="yahoo", sent=50)
     (early,) = impacts(engine, now=at(TUESDAY, 4))
-    assert (early["listed_hours"], early["lost_messages"], early["delisted_at"]) == (2.0, 0, None)
+    assert (early["listed_hours"], early["sent_messages"], early["delisted_at"]) == (2.0, 250, None)
+    assert (early["expected_messages"], early["lost_messages"]) == (200, 0)
     (later,) = impacts(engine, now=at(TUESDAY, 20))
-    assert (later["listed_hours"], later["lost_messages"]) == (18.0, 1_000)
+    assert (later["listed_hours"], later["lost_messages"]) == (18.0, 950)
 
 
 def test_a_node_that_left_its_address_has_lost_nothing_more_by_its_listing(engine: Engine, busy: UUID) -> None:
