@@ -135,6 +135,7 @@ def _cohort_chart(cohorts: Sequence[WarmupCohort], daily: int, planned: int) -> 
         ),
         layout(y="messages a day", x="began on", category=[one.begun_on.isoformat() for one in cohorts]),
         Table("Cohorts, messages summed over their nodes, now", columns, rows, ""),
+        is_table_open=True,
     )
 
 
@@ -154,8 +155,7 @@ def capacity_section(facts: FleetFacts, day: date, *, forecast: Forecast | NoFor
         Figure("Demand a day", messages(last.demand), f"{on(last.day)}, {'the whole day' if is_whole else 'so far'}"),
         Figure("Turned away", messages(refused), f"for want of allowance, 30 days until {on(day)}"),
     ]
-    if facts.capacity_now:
-        waiting = facts.capacity_now
+    if (waiting := facts.capacity_now) and waiting.measured_at:
         figures.append(Figure("Waiting", messages(waiting.queue_depth), f"in queues, {moment(waiting.measured_at)}"))
     parts: list[Part] = [Figures(tuple(figures)), _demand_chart(facts, day, forecast)]
     if isinstance(forecast, NoForecast):

@@ -143,6 +143,7 @@ def _lists(facts: MailFacts, day: date) -> Iterable[Part]:
         (bars(lying, name="messages lost", tone="5", unit="messages", is_lying=True),),
         layout(x="messages not sent", y=""),
         table,
+        is_table_open=True,
     )
     return [chart]
 
@@ -179,9 +180,8 @@ def _providers(facts: MailFacts, day: date) -> Iterable[Part]:
     worst = max(names, key=lambda name: _deferred(of_week[name]) or 0)
     share = percent(_deferred(of_week[worst]))
     in_words = f"30 days until {on(day)}. In the last 7 of them {worst} deferred most: {share} of its messages."
-    chart = Chart("deferrals", "Messages that had to wait, by mailbox provider", in_words, lines,
-                  layout(y="share of messages", is_share=True), table)  # fmt: skip
-    return [chart]
+    title, axes = "Messages that had to wait, by mailbox provider", layout(y="share of messages", is_share=True)
+    return [Chart("deferrals", title, in_words, lines, axes, table, is_table_open=True)]
 
 
 def _rates(of_days: list[ProviderDay]) -> tuple[str, str, str, str]:

@@ -64,7 +64,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart as plotly draws it, in words, and in figures. Each trace's `meta.tone` names its colour."""
+    """A chart as plotly draws it, in words, and in figures. Each trace's `meta.tone` names its colour.
+
+    `is_table_open`: the table tells more than the chart.
+    """
 
     kind: ClassVar[str] = "chart"
     anchor: str
@@ -73,6 +76,7 @@ class Chart:
     traces: tuple[dict[str, Any], ...]
     layout: Mapping[str, Any]
     table: Table
+    is_table_open: bool = False
 
 
 Part = Figures | Note | Table | Chart

@@ -144,6 +144,8 @@ def test_a_past_day_is_told_as_it_was_and_not_as_it_is(engine: Engine) -> None:
     assert "Barracuda high" not in page.texts["reputation"]
     days = {day for trace in page.charts["daily-cost"]["traces"] for day in trace["x"]}
     assert max(days) == past.isoformat()
+    with engine.connect() as connection:
+        assert read_report(connection, past, now=NOW, fleet_name="penguin").numbers["recommendations"] == 0
 
 
 def test_yesterdays_nodes_and_alerts_are_those_of_its_end(engine: Engine) -> None:
