@@ -9,6 +9,7 @@ from sqlalchemy import Engine, insert, update
 
 from penguin_infra.analytics.fleet_report import WrittenReport, read_report, render, write_report
 from penguin_infra.analytics.report_files import FolderNotWritable, NoSuchDay, list_files, path_of, remove_old
+from penguin_infra.analytics.report_parts import Chart
 from penguin_infra.store.analytics_tables import cost_optimisation, node_costs
 from penguin_infra.store.tables import node_actions
 from penguin_infra.store.telemetry_tables import alerts
@@ -98,6 +99,22 @@ def test_each_chart_is_one_that_plotly_draws_and_has_words_and_a_table(engine: E
         )
     assert page.tags["figcaption"] == page.tags["details"] == len(CHARTS)
     assert {"aria-label", "aria-labelledby", "scope", "lang"} <= page.attributes
+
+
+def test_a_day_under_way_is_forecast_and_not_drawn_as_a_fall(engine: Engine) -> None:
+    add_reported_fleet(engine)
+    demand, forecast, capacity = made(engine).charts["demand"]["traces"]
+    assert (demand["x"][-1], forecast["x"][0]) == ("2026-11-23", "2026-11-24")
+    assert capacity["y"] == [264_000, 264_000]
+
+
+def test_tables_that_tell_more_than_their_chart_stand_open(engine: Engine) -> None:
+    add_reported_fleet(engine)
+    with engine.connect() as connection:
+        report = read_report(connection, TODAY, now=NOW, fleet_name="penguin")
+    charts = [part for section in report.sections for part in section.parts if isinstance(part, Chart)]
+    assert {chart.anchor for chart in charts if chart.is_table_open} == {"lost-mail", "deferrals", "cohorts"}
+    assert render(report).count("<details open>") == 3
 
 
 def test_text_from_outside_is_text_wherever_it_stands(engine: Engine) -> None:
