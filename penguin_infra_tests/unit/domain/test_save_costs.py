@@ -1,125 +1,42 @@
 """Which savings are told: each by its figures, never two of one node, and all together carried by what stays."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penguin_infra.domain.capacity import LadderPlan
-from penguin_infra.domain.fleet_size import FleetSize, GrowthLimits, RegionSize
-from penguin_infra.domain.forecast import Forecast, NoForecast
+from penguin_infra.domain.fleet_size import RegionSize
+from penguin_infra.domain.forecast import NoForecast
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.domain.policies.resize_deep_queue import ResizeLimits
-from penguin_infra.domain.policies.save_costs import SavingRules, recommend_savings
-from penguin_infra.domain.policies.shrink_fleet import ShrinkLimits
+from penguin_infra.domain.policies.save_costs import recommend_savings
 from penguin_infra.domain.pricing import BillingCycle, CostLimits
 from penguin_infra.domain.savings import (
-    CapacityOutlook,
     FleetNode,
     Orphan,
     PlanRates,
-    Recommendation,
-    SavingFacts,
     SavingKind,
     SavingLimits,
-    SavingPlan,
 )
-
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-DAY = timedelta(days=1)
-LONG_AGO = NOW - 100 * DAY
-
-LADDER = (
-    LadderPlan("small", 1, 1_024, 1_000, Decimal("7.30")),
-    LadderPlan("middle", 2, 2_048, 2_000, Decimal("14.60")),
-    LadderPlan("large", 4, 4_096, 4_000, Decimal("29.20")),
+from penguin_infra_tests.unit.domain.saving_fleets import (
+    DAY,
+    LONG_AGO,
+    NOW,
+    PER_DAY,
+    RATES,
+    RULES,
+    burnt,
+    facts_of,
+    found,
+    full,
+    idle,
+    node,
+    only,
+    share_of,
+    small_user,
+    told,
 )
-PER_DAY = {plan.name: plan.messages_per_day for plan in LADDER}
-# A month of 730 hours costs as much as the monthly price: no cycle is the better one.
-RATES = {plan.name: PlanRates(plan.monthly_usd, plan.monthly_usd / 730) for plan in LADDER}
-RULES = SavingRules(GrowthLimits(warm_spares=0), ShrinkLimits(), ResizeLimits(), CostLimits(), SavingLimits())
-DAYS = 40
-
-
-def node(number: int, plan: str = "large", status: NodeStatus = NodeStatus.ACTIVE, **said: object) -> FleetNode:
-    """A node that has long been in service and is well used."""
-    busy = {"idle_ended": 1_000, "peak_hour": 3_900, "peak_hour_last_day": 3_900, "cpu_percent": 80.0}
-    facts: dict[str, object] = {
-        "reputation": 90, "created_at": LONG_AGO, "status_since": LONG_AGO, "serving_since": LONG_AGO,
-        "is_speaking": True, "memory_percent": 50.0,
-    }  # fmt: skip
-    return FleetNode(
-        UUID(int=number),
-        f"node-{number:03}",
-        "dallas",
-        plan,
-        status,
-        **facts | busy | said,  # type: ignore[arg-type]
-    )
-
-
-def idle(number: int, **said: object) -> FleetNode:
-    nothing = {"idle_ended": 0, "peak_hour": 0, "peak_hour_last_day": 0, "cpu_percent": 2.0}
-    return node(number, **nothing | said)  # type: ignore[arg-type]
-
-
-def burnt(number: int, **said: object) -> FleetNode:
-    held = {"held_since": NOW - 31 * DAY, "critical_since": NOW - 31 * DAY, "serving_since": None}
-    return node(number, **{"status": NodeStatus.PAUSED, **held, **said})  # type: ignore[arg-type]
-
-
-def facts_of(
-    nodes: Sequence[FleetNode],
-    *,
-    demand: float = 0,
-    ahead: float | None = None,
-    forecast: Forecast | NoForecast | None = None,
-    orphans: Sequence[Orphan] = (),
-    **size: object,
-) -> SavingFacts:
-    """A fleet of whom so much is asked on its highest day, and from tomorrow on."""
-    capacity_of = {each.node_id: ((PER_DAY[each.plan] if each.is_serving else 0),) * DAYS for each in nodes}
-    capacity = tuple(sum(days) for days in zip(*capacity_of.values(), strict=True))
-    ahead = demand if ahead is None else ahead
-    known = FleetSize(
-        recent_demand=(demand,),
-        forecast=forecast or Forecast((ahead,) * DAYS, 0, 0, None, 4),
-        capacity_by_day=capacity,
-        regions=(RegionSize("dallas", len(nodes)),),
-        requested_last_day=0,
-        monthly_usd=Decimal(0),
-        **size,  # type: ignore[arg-type]
-    )
-    outlook = CapacityOutlook((demand, *(ahead for _ in range(DAYS - 1))), capacity)
-    return SavingFacts(tuple(nodes), tuple(orphans), RATES, LADDER, known, outlook, capacity_of)
-
-
-def found(facts: SavingFacts, rules: SavingRules = RULES) -> SavingPlan:
-    return recommend_savings(facts, rules, NOW)
-
-
-def told(facts: SavingFacts, rules: SavingRules = RULES) -> list[tuple[str, str]]:
-    return sorted((each.kind.value, each.label) for each in found(facts, rules).recommendations)
-
-
-def only(facts: SavingFacts, rules: SavingRules = RULES) -> Recommendation:
-    (one,) = found(facts, rules).recommendations
-    return one
-
-
-def full(count: int) -> list[FleetNode]:
-    """Nodes that are used as much as they may be, from the tenth on."""
-    return [node(number) for number in range(10, 10 + count)]
-
-
-def share_of(count: int, share: float) -> float:
-    """So much of what so many large nodes send in a day."""
-    return count * PER_DAY["large"] * share
 
 
 def test_a_fleet_that_is_well_used_has_nothing_to_save() -> None:
@@ -230,73 +147,6 @@ def test_nothing_is_consolidated_where_nothing_may_be_shrunk(changed: dict[str, 
     plan = found(replace(facts, size=replace(facts.size, **changed)))  # type: ignore[arg-type]
     assert plan.recommendations == ()
     assert any(why in note for note in plan.notes)
-
-
-def small_user(number: int, **said: object) -> FleetNode:
-    """On `large`, and fits `small`: 550 of 1,000 an hour, 0.48 of one CPU, 573 of 1,024 MB."""
-    little = {"peak_hour": 550, "peak_hour_last_day": 550, "cpu_percent": 12.0, "memory_percent": 14.0}
-    return node(number, **little | said)  # type: ignore[arg-type]
-
-
-def crowded(*others: FleetNode) -> SavingFacts:
-    """A fleet that is not shrunk, with room for a smaller plan."""
-    return facts_of([*others, *full(4)], demand=100_000, forecast=NoForecast("a test"))
-
-
-def test_a_node_is_downsized_to_the_cheapest_plan_that_its_peaks_fit() -> None:
-    one = only(crowded(small_user(1)))
-    assert (one.kind, one.plan, one.to_plan) == (SavingKind.DOWNSIZE, "large", "small")
-    assert one.saving_usd == Decimal("21.90")
-    assert (one.before.capacity_per_day, one.after.capacity_per_day) == (480_000, 408_000)
-    assert "550 messages in the busiest hour of 14 days are 55% of its 1,000, CPU 48%, memory 56%" in one.reason
-    assert "undocumented" in one.risk
-
-
-@pytest.mark.parametrize(
-    ("said", "to_plan"),
-    [
-        ({"peak_hour": 601, "peak_hour_last_day": 601}, "middle"),
-        ({"cpu_percent": 16.0}, "middle"),
-        ({"memory_percent": 16.0}, "middle"),
-        ({"peak_hour": 599, "peak_hour_last_day": 400}, "middle"),  # on its busiest day the CPU was busier, too
-        ({"memory_percent": 31.0}, None),
-        ({"cpu_percent": None}, None),
-        ({"memory_percent": None}, None),
-        ({"peak_hour_last_day": 0}, None),
-        ({"peak_hour": 0}, None),
-        ({"status_since": NOW - 13 * DAY}, None),
-        ({"resized_at": NOW - 13 * DAY}, None),
-        ({"is_engaged": True}, None),
-        ({"status": NodeStatus.WARMING}, None),
-    ],
-)
-def test_what_does_not_fit_or_was_not_measured_keeps_its_plan(said: dict[str, object], to_plan: str | None) -> None:
-    plans = [each.to_plan for each in found(crowded(small_user(1, **said))).recommendations]
-    assert plans == ([to_plan] if to_plan else [])
-
-
-def test_a_longer_cool_down_after_a_resize_holds_the_plan_longer() -> None:
-    rested = crowded(small_user(1, resized_at=NOW - 20 * DAY))
-    assert told(rested) == [("downsize", "node-001")]
-    assert told(rested, replace(RULES, resize=ResizeLimits(cool_down_hours=21 * 24))) == []
-
-
-def test_no_plan_is_made_smaller_whose_capacity_the_fleet_needs() -> None:
-    fleet = [small_user(1), *full(4)]
-    assert told(facts_of(fleet, demand=408_000 * 0.6)) == [("downsize", "node-001")]
-    assert told(facts_of(fleet, demand=408_001 * 0.6)) == [("downsize", "node-001")]  # to the next plan up
-    assert told(facts_of(fleet, demand=432_001 * 0.6)) == []
-
-
-def test_who_takes_over_the_mail_of_others_is_not_made_small_for_its_own() -> None:
-    # Alone it fits `small`; with the mail of the node that is given up it does not.
-    fleet = [small_user(1), *full(5)]
-    facts = facts_of(fleet, demand=share_of(5, 0.55))
-    plans = {each.label: (each.kind.value, each.to_plan) for each in found(facts).recommendations}
-    assert plans["node-001"] == ("consolidate", None)
-    engaged = [small_user(1, reputation=99), *full(5)]
-    changes = {each.label: each.to_plan for each in found(facts_of(engaged, demand=share_of(5, 0.5))).recommendations}
-    assert changes == {"node-010": None, "node-001": "middle"}
 
 
 def test_orphans_are_told_with_their_age_and_done_by_hand() -> None:
