@@ -1,7 +1,7 @@
 """The mail of a lab's past, hour by hour: what customers asked for, and what became of it at each mailbox provider.
 
-Demand grows for four weeks, and is then what a fresh lab's six nodes are asked for. Less is sent by night and at
-weekends; warming nodes carry their share as it grows.
+Demand grows day by day to what a fresh lab's six nodes are asked for. Less is sent by night and at weekends; warming
+nodes carry their share as it grows.
 """
 
 import random
@@ -13,7 +13,7 @@ from penguin_infra.lab.past import Past, PastNode
 
 # What today's six nodes send by themselves: 720 an hour each.
 _MESSAGES_AN_HOUR = 6 * 720
-_FULL_AFTER_DAYS, _FIRST_SHARE = 28, 0.15
+_FULL_AFTER_DAYS, _FIRST_SHARE = 58, 0.2
 _DAY_FACTOR, _NIGHT_FACTOR = 1.3, 0.7
 # Mild, so that the hours that today's decisions look at are like those to come.
 _WEEKDAY_FACTORS = (1.02, 1.03, 1.03, 1.02, 1.0, 0.96, 0.94)
