@@ -93,7 +93,7 @@ def measure_costs(
             lines += _lines(connection, terms, first, last, unpriced)
         if unpriced:
             raise UnpricedPlans({plan: sorted(ids) for plan, ids in sorted(unpriced.items())})
-        _check_days(connection, lines, first_day, last_day)
+        _check_days(connection, lines, first_day, last_day, now)
         since, until = midnight(first_day), min(now, midnight(last_day + _DAY))
         spell_hours = cost_facts.billed_hour_count(connection, since, until, limits.billing_cycle)
     return CostReport(tuple(lines), spell_hours)
@@ -117,10 +117,14 @@ def _lines(
         yield from ghost_lines(ghosts, day)
 
 
-def _check_days(connection: Connection, lines: Sequence[CostLine], first_day: date, last_day: date) -> None:
+def _check_days(
+    connection: Connection, lines: Sequence[CostLine], first_day: date, last_day: date, now: datetime
+) -> None:
     billed = {line.day for line in lines if line.hours}
     for day in _days(first_day, last_day):
-        if day not in billed and (holders := cost_facts.holder_count(connection, midnight(day), midnight(day + _DAY))):
+        if day in billed:
+            continue
+        if holders := cost_facts.holder_count(connection, midnight(day), min(now, midnight(day + _DAY))):
             raise NothingBilled(day, holders)
 
 

@@ -106,10 +106,11 @@ _GHOSTS = text("""
     ORDER BY drift.provider_id, drift.first_seen_at
 """)
 
-# Whoever holds an address holds an instance, but for those whose instance is known to be gone.
+# Whoever holds an address holds an instance, but for those whose instance is known to be gone; and within an hour each
+# instance begins one.
 _HOLDERS = text("""
     SELECT count(DISTINCT tenure.node_id) FROM fleet.ip_tenures AS tenure
-    WHERE tenure.began_at < :until AND coalesce(tenure.ended_at, 'infinity') > :since
+    WHERE least(coalesce(tenure.ended_at, 'infinity'), :until) - greatest(tenure.began_at, :since) >= interval '1 hour'
       AND NOT EXISTS (
         SELECT FROM fleet.instance_drift AS drift
         WHERE drift.kind = 'ghost' AND drift.node_id = tenure.node_id AND drift.first_seen_at < :until
@@ -170,7 +171,7 @@ def ghosts(connection: Connection, since: datetime, until: datetime) -> list[Gho
 
 
 def holder_count(connection: Connection, since: datetime, until: datetime) -> int:
-    """How many nodes held an instance in the span, as far as the registry knows."""
+    """How many nodes held an instance for an hour of the span, as far as the registry knows."""
     return connection.scalar(_HOLDERS, {"since": since, "until": until}) or 0
 
 

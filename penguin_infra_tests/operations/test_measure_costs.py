@@ -143,6 +143,13 @@ def test_a_day_without_an_instance_stops_all_while_nodes_hold_some(engine: Engin
     assert [line.usage for line in measure(engine).lines] == ["ghost"]
 
 
+def test_just_after_midnight_no_hour_of_the_day_has_begun_and_that_is_no_fault(engine: Engine) -> None:
+    node_id = add_node(engine, 1, NodeStatus.ACTIVE)
+    spell(engine, "hw-1", MIDNIGHT - timedelta(minutes=40), node_id=node_id)
+    assert measure(engine, now=MIDNIGHT + timedelta(minutes=5)).lines == ()
+    assert measure(engine, now=MIDNIGHT + timedelta(minutes=21)).billed_hours == 1
+
+
 def test_a_day_to_come_is_refused_by_its_name(engine: Engine) -> None:
     with pytest.raises(DayToCome, match=f"{TODAY + timedelta(days=1)} is yet to come"):
         measure(engine, YESTERDAY, TODAY + timedelta(days=1))
