@@ -70,7 +70,7 @@ def hand_out(export: Export, table: Table, read: Callable[[], "pd.DataFrame"]) -
         typer.echo(content, nl=False)
         return
     _write(export.path, content)
-    notes.print(f"{len(frame):,} rows of {table.fullname} are in {escape(str(export.path))}.")
+    notes.print(f"{len(frame):,} rows are in {escape(str(export.path))}.")
 
 
 def export_table(
