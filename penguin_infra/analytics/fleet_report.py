@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,8 +20,8 @@ from penguin_infra.analytics.report_fleet import capacity_section, glance_sectio
 from penguin_infra.analytics.report_mail import mail_section
 from penguin_infra.analytics.report_money import cost_figures, cost_section
 from penguin_infra.analytics.report_parts import Report
-from penguin_infra.domain.demand import daily_history
-from penguin_infra.domain.forecast import DAYS_A_WEEK, MOST_SEASONS, Forecast, NoForecast, forecast_demand
+from penguin_infra.domain.demand import daily_history, recent_demand
+from penguin_infra.domain.forecast import DAYS_A_WEEK, MOST_SEASONS, forecast_demand
 from penguin_infra.store.demand import read_hours
 from penguin_infra.store.report_costs import read_cost_facts
 from penguin_infra.store.report_facts import read_fleet_facts
@@ -65,9 +66,13 @@ def read_report(connection: Connection, day: date, *, now: datetime, fleet_name:
     fleet = read_fleet_facts(connection, begin=begin, at=at, days=MAIL_DAYS, is_now=is_now)
     mail = read_mail_facts(connection, day, at=at, days=MAIL_DAYS, is_now=is_now)
     costs = read_cost_facts(connection, day, days=COST_DAYS, days_of_mail=MAIL_DAYS, with_savings=is_now)
-    forecast = _forecast(connection, now) if is_now else None
+    hours = read_hours(connection, now - _HISTORY) if is_now else []
+    forecast = forecast_demand(daily_history(hours, now), ahead=DAYS_A_WEEK) if is_now else None
+    demand = median(recent) if (recent := recent_demand(hours, now)) else None
     sections = (
-        glance_section(fleet, day, delivered=dict(mail.delivered), costs=cost_figures(costs, day), is_now=is_now),
+        glance_section(
+            fleet, day, delivered=dict(mail.delivered), demand=demand, costs=cost_figures(costs, day), is_now=is_now
+        ),
         cost_section(costs, day, is_now=is_now),
         mail_section(mail, day, is_now=is_now),
         warmup_section(fleet, is_now=is_now),
@@ -81,10 +86,6 @@ def read_report(connection: Connection, day: date, *, now: datetime, fleet_name:
 def render(report: Report) -> str:
     """The report as one HTML file: styles, scripts and figures within, and every text escaped."""
     return _environment().get_template("fleet_report.html.j2").render(report=report)
-
-
-def _forecast(connection: Connection, now: datetime) -> Forecast | NoForecast:
-    return forecast_demand(daily_history(read_hours(connection, now - _HISTORY), now), ahead=DAYS_A_WEEK)
 
 
 @cache

@@ -37,9 +37,15 @@ _MOST_ROWS = 25
 
 
 def glance_section(
-    facts: FleetFacts, day: date, *, delivered: dict[date, int], costs: tuple[Figure, ...], is_now: bool
+    facts: FleetFacts,
+    day: date,
+    *,
+    delivered: dict[date, int],
+    demand: float | None,
+    costs: tuple[Figure, ...],
+    is_now: bool,
 ) -> Section:
-    """The fleet in a few numbers."""
+    """The fleet in a few numbers. `demand`: what is asked of it in a day now."""
     when = "now" if is_now else f"at the end of {on(day)}"
     living = {status: facts.nodes_by_status.get(status, 0) for status in NodeStatus}
     gone = living.pop(NodeStatus.DECOMMISSIONED)
@@ -48,7 +54,7 @@ def glance_section(
     alerts = ", ".join(f"{by_severity[severity]} {severity}" for severity in AlertSeverity)
     statuses = ", ".join(f"{count:,} {status}" for status, count in living.items() if count) or "none"
     yesterday, of_days = delivered.get(day - timedelta(days=1)), sum(delivered.values()) if delivered else None
-    present = _present(facts) if is_now else ()
+    present = _present(facts, demand) if is_now else ()
     figures = (
         Figure("Nodes", number(nodes), f"{statuses}; {gone:,} decommissioned before; {when}"),
         *present,
@@ -203,12 +209,13 @@ def _demand_in_words(facts: FleetFacts, forecast: Forecast | NoForecast | None) 
         )
 
 
-def _present(facts: FleetFacts) -> tuple[Figure, Figure]:
+def _present(facts: FleetFacts, demand: float | None) -> tuple[Figure, Figure]:
     """What nobody writes down for later."""
     rotation = Figure("In rotation", number(facts.in_rotation_now), "may send now")
     capacity = facts.capacity_now
-    if capacity is None or capacity.measured_at is None:
+    if capacity is None or capacity.measured_at is None or demand is None:
         return rotation, Figure("Capacity used", NOT_KNOWN, "not measured yet")
-    share = percent(ratio(capacity.ended_last_day, capacity.capacity_per_day))
-    note = f"{messages(capacity.ended_last_day)} of {number(capacity.capacity_per_day)} in 24 hours"
+    # Not what its present nodes sent: those that left lately carried some of it.
+    share = percent(ratio(demand, capacity.capacity_per_day))
+    note = f"{messages(demand)} asked of {number(capacity.capacity_per_day)} in 24 hours"
     return rotation, Figure("Capacity used", share, f"{note}; {moment(capacity.measured_at)}")

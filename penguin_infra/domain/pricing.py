@@ -5,7 +5,8 @@ force as the hour begins; an extra address is billed the same way, on its own. M
 its creation by months, and what is paid accrues hour by hour; another plan or address is prorated for what remains of
 the month, and the price is the one in force when it was paid. An instance that ends within its month loses the rest.
 
-Hostwinds publishes no rule for started hours or for proration: these are the terms that are usual where WHMCS bills.
+Hostwinds says that hours count from provisioning on, used or not, and that other cycles are paid ahead; how it rounds
+an hour, prorates a plan's change, and treats a month that is left early, it does not say: these terms are assumed.
 What an hour was good for is `cost_usage.py`'s.
 """
 

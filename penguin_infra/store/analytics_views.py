@@ -35,7 +35,7 @@ delivered_by_day = Table(
     analytics_views,
     Column("day", Date, primary_key=True, comment="the day (UTC)"),
     Column("region", String(50), primary_key=True, comment="the provider's region"),
-    Column("delivered", Numeric, comment="messages that were accepted"),
+    Column("delivered", BigInteger, comment="messages that were accepted"),
     comment="How much mail each region delivered a day.",
 )
 
@@ -45,7 +45,7 @@ cost_per_thousand = Table(
     Column("day", Date, primary_key=True, comment="the day (UTC)"),
     Column("region", String(50), primary_key=True, comment="the provider's region"),
     _usd("amount_usd", "what the region's instances cost, whatever they were used for"),
-    Column("delivered", Numeric, comment="messages that were accepted"),
+    Column("delivered", BigInteger, comment="messages that were accepted"),
     _usd("usd_per_thousand", "what 1,000 accepted messages cost; null where none was"),
     comment="What 1,000 delivered messages cost, a day and region a row.",
 )
@@ -72,6 +72,6 @@ days_to_delist = Table(
     Column("delisted", BigInteger, comment="those of them that are over"),
     Column("median_days", Double, comment="how long those took: the median, days; null: none is over"),
     Column("longest_days", Double, comment="the longest one, days; one that stands counts as long as it has stood"),
-    Column("lost_messages", Numeric, comment="messages not sent on their account"),
+    Column("lost_messages", BigInteger, comment="messages not sent on their account"),
     comment="How long each blacklist keeps an address, and what that costs in mail.",
 )

@@ -36,7 +36,7 @@ ORDER BY array_position(ARRAY['high', 'medium', 'low'], severity::text), opened_
 
 _CAPACITY = text("""
 SELECT max(measured_at) AS measured_at, coalesce(sum(capacity_per_day) FILTER (WHERE is_in_rotation), 0)::bigint
-    AS capacity_per_day, coalesce(sum(ended_last_day), 0)::bigint AS ended_last_day,
+    AS capacity_per_day,
     coalesce(sum(queue_depth), 0)::bigint AS queue_depth
 FROM fleet.capacity_utilisation
 """)
@@ -123,7 +123,6 @@ class CapacityFact:
 
     measured_at: datetime | None
     capacity_per_day: int
-    ended_last_day: int
     queue_depth: int
 
 

@@ -66,7 +66,7 @@ def test_every_section_of_a_full_fleet_is_told_in_figures_with_unit_and_time(eng
     for section, said in {
         "glance": [
             "Nodes 20 6 warming, 12 active, 2 paused; 1 decommissioned before; now", "In rotation 18",
-            "Capacity used 61.0 % 161,000 messages of 264,000 in 24 hours; 24 Nov 2026, 12:00 UTC",
+            "Capacity used 79.7 % 210,387 messages asked of 264,000 in 24 hours; 24 Nov 2026, 12:00 UTC",
             "Alerts open 3 1 high, 1 medium, 1 low; now", "Cost this month 103.80 USD",
             "80 % between 127.10 USD and 132.40 USD; 86.5 % of 150.00 USD budget",
             "Cost per 1,000 delivered 0.0230 USD 30 days until 24 Nov 2026",

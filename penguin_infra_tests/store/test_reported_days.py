@@ -1,12 +1,14 @@
 """Which days are summed up next: today so far, what was left half, and at midnight what late agents may have told."""
 
 from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, insert
 
-from penguin_infra.store.analytics_tables import instance_spells, node_costs
+from penguin_infra.store.analytics_tables import instance_spells, node_costs, reputation_history
 from penguin_infra.store.reported_days import days_to_report
+from penguin_infra_tests.fleets import add_node
 
 FIRST = date(2026, 1, 1)
 BORN = datetime(2026, 9, 1, 10, 20, tzinfo=UTC)
@@ -60,6 +62,24 @@ def test_after_midnight_the_days_that_late_agents_may_have_changed_are_due_too(
     bill(engine, began_at=BORN)
     report(engine, TODAY - timedelta(days=days_ago))
     assert due(engine, MIDNIGHT) == (TODAY - timedelta(days=since), TODAY)
+
+
+def test_days_whose_reputation_was_not_summed_up_are_due_though_their_costs_were(engine: Engine) -> None:
+    bill(engine, began_at=BORN)
+    node_id = add_node(engine)
+    report(engine, TODAY)
+    assert due(engine, NOON) == (BORN.date(), TODAY)
+    with engine.begin() as connection:
+        connection.execute(
+            insert(reputation_history).values(
+                day=TODAY - timedelta(days=3), tenure_id=uuid4(), node_id=node_id, label="one", region="dallas",
+                ip_address="127.0.0.9", listings_open=0, listed_hours=0, complaints=0, attempted=0,
+                **dict.fromkeys(
+                    ("sent", "hard_bounces", "soft_bounces", "policy_rejections", "expired", "deferrals"), 0
+                ),
+            )
+        )  # fmt: skip
+    assert due(engine, NOON) == (TODAY - timedelta(days=3), TODAY)
 
 
 def test_no_day_before_the_first_bill_is_due(engine: Engine) -> None:

@@ -52,8 +52,8 @@ def reputation_scores(context: AssetExecutionContext, fleet: ResourceParam[Wirin
     """What each node's address is worth, from 0 (burnt) to 100 (spotless), and why: it falls at once, it rises slowly.
 
     Source: open listings, the newest delivery rates, health and warm-up, every 5 minutes; points. Readers: the
-    fleet's shrinking (the least reputable goes first), operators, analysts. One row a node that holds an address; how a score is
-    made: docs/reputation.md. Each change of one is kept in `fleet.reputation_steps`.
+    fleet's shrinking (the least reputable goes first), operators, analysts. One row a node that holds an address; how
+    a score is made: docs/reputation.md. Each change of one is kept in `fleet.reputation_steps`.
     """
     report = score_reputation(fleet.engine, fleet.policy.reputation, now=fleet.clock.now())
     context.log.info("%d nodes scored, %d scores changed", len(report.nodes), len(report.changed))

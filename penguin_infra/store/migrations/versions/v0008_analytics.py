@@ -244,7 +244,7 @@ SELECT day, sum(amount_usd) AS amount_usd,
 FROM analytics.node_costs GROUP BY day;
 
 CREATE VIEW analytics.delivered_by_day AS
-SELECT day, region, sum(sent) AS delivered FROM analytics.reputation_history GROUP BY day, region;
+SELECT day, region, sum(sent)::bigint AS delivered FROM analytics.reputation_history GROUP BY day, region;
 
 CREATE VIEW analytics.cost_per_thousand AS
 SELECT cost.day, cost.region, cost.amount_usd, coalesce(mail.delivered, 0) AS delivered,
@@ -262,7 +262,7 @@ SELECT blacklist_provider, zone, severity, count(*) AS listings, count(delisted_
     percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM delisted_at - listed_at) / 86400)
         FILTER (WHERE delisted_at IS NOT NULL) AS median_days,
     max(extract(epoch FROM coalesce(delisted_at, now()) - listed_at) / 86400)::float8 AS longest_days,
-    sum(lost_messages) AS lost_messages
+    sum(lost_messages)::bigint AS lost_messages
 FROM analytics.listing_impacts GROUP BY blacklist_provider, zone, severity;
 """
 
