@@ -128,7 +128,7 @@ def forecast_metadata(forecasts: Sequence[CostForecast], budget_usd: Decimal | N
         "forecast_usd": float(last.forecast_usd) if last else 0.0,
         "lower_usd": float(last.lower_usd) if last else 0.0,
         "upper_usd": float(last.upper_usd) if last else 0.0,
-        "budget_usd": float(budget_usd) if budget_usd is not None else 0.0,
+        **({} if budget_usd is None else {"budget_usd": float(budget_usd)}),
         "by_day": lines_over_time(cents) if last else dg.MetadataValue.md("nothing to show"),
         "method": dg.MetadataValue.md(last.method if last else "nothing was billed yet"),
         "last_forecasts": markdown_table(
