@@ -17,7 +17,7 @@ FIGURES = {
     "provisioning_usd", "unowned_usd", "unused_usd", "unhealthy_usd", "idle_usd", "ghosts",
 }  # fmt: skip
 FORECAST_FIGURES = {
-    "dagster/row_count", "month_to_date_usd", "forecast_usd", "lower_usd", "upper_usd", "budget_usd",
+    "dagster/row_count", "month_to_date_usd", "forecast_usd", "lower_usd", "upper_usd",
 }  # fmt: skip
 COSTS = [dg.AssetKey("node_costs"), dg.AssetKey("cost_forecasts")]
 
