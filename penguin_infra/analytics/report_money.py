@@ -23,7 +23,8 @@ from penguin_infra.analytics.report_parts import (
     table_of,
     usd,
 )
-from penguin_infra.store.report_costs import CostFacts, MonthForecast, RegionThousand
+from penguin_infra.store.cost_summaries import MonthOutlook
+from penguin_infra.store.report_costs import CostFacts, RegionThousand
 
 # From what brings mail to what brings none.
 _USAGES = {
@@ -86,7 +87,7 @@ def thousand_usd(thousands: tuple[RegionThousand, ...]) -> Decimal | None:
     return spent * 1000 / delivered if delivered else None
 
 
-def _forecast(forecast: MonthForecast | None) -> tuple[str, str]:
+def _forecast(forecast: MonthOutlook | None) -> tuple[str, str]:
     if forecast is None:
         return NOT_KNOWN, "no forecast of this month was made yet"
     interval = f"80 % between {usd(forecast.lower_usd)} and {usd(forecast.upper_usd)}"

@@ -19,9 +19,9 @@ from penguin_infra.lab.past_fates import build_past
 from penguin_infra.lab.past_mail import past_hours
 from penguin_infra.store import demand, nodes
 from penguin_infra.store.analytics_tables import instance_spells, reputation_steps
-from penguin_infra.store.appended_rows import append_rows
 from penguin_infra.store.blacklist_tables import ip_blacklist_events
 from penguin_infra.store.capacity_tables import delivery_hours, node_warmups, plan_prices
+from penguin_infra.store.copied_rows import append_rows
 from penguin_infra.store.installation_tables import address_rejections
 from penguin_infra.store.tables import instance_drift, ip_tenures, node_actions, node_transitions, sending_nodes
 from penguin_infra.store.telemetry_tables import alerts, complaints, node_health_events

@@ -12,7 +12,7 @@ from sqlalchemy import Table
 
 from penguin_infra.defs.tables import markdown_table
 from penguin_infra.store.analytics_tables import ANALYTICS_SCHEMA, analytics_metadata
-from penguin_infra.store.whole_tables import replace_rows, table_lock
+from penguin_infra.store.copied_rows import replace_rows, table_lock
 from penguin_infra.wiring import Wiring
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 
 from penguin_infra.domain.node import NodeStatus
 from penguin_infra.store.capacity_tables import capacity_utilisation
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra.store.demand import FRESH_FOR, hour_of
-from penguin_infra.store.whole_tables import replace_rows
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 

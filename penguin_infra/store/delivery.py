@@ -16,9 +16,9 @@ from penguin_infra.domain.delivery_limits import FRESH_FOR
 from penguin_infra.domain.node import SENDING_STATUSES, NodeStatus
 from penguin_infra.domain.policies import pause_bouncing
 from penguin_infra.domain.reputation import Rate
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra.store.tables import AnyRow, node_transitions, sending_nodes
 from penguin_infra.store.telemetry_tables import complaints, delivery_counts, delivery_rates
-from penguin_infra.store.whole_tables import replace_rows
 
 ALL_PROVIDERS = "all"
 

@@ -9,6 +9,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
+from penguin_infra.store.cost_summaries import MonthOutlook, month_outlooks
+
 _DAYS = text("""
 SELECT day, usage, sum(amount_usd) AS amount_usd FROM analytics.node_costs
 WHERE day BETWEEN :since AND :day GROUP BY day, usage ORDER BY day, usage
@@ -41,11 +43,6 @@ FULL JOIN (
     WHERE day BETWEEN :since AND :day GROUP BY region
 ) AS mail USING (region)
 ORDER BY amount_usd DESC, region
-""")
-
-_FORECAST = text("""
-SELECT day, month, month_to_date_usd, forecast_usd, lower_usd, upper_usd, budget_usd, method
-FROM analytics.cost_forecasts WHERE month = :month AND day <= :day ORDER BY day DESC LIMIT 1
 """)
 
 _SAVINGS = text("""
@@ -96,20 +93,6 @@ class RegionThousand:
 
 
 @dataclass(frozen=True, slots=True)
-class MonthForecast:
-    """What the month will cost, as it looked at the end of `day`; an 80 % interval."""
-
-    day: date
-    month: date
-    month_to_date_usd: Decimal
-    forecast_usd: Decimal
-    lower_usd: Decimal
-    upper_usd: Decimal
-    budget_usd: Decimal | None
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
 class Saving:
     """A recommendation, with the command that proposes it."""
 
@@ -130,7 +113,7 @@ class CostFacts:
     plans: tuple[PlanCost, ...]
     waste: Waste
     thousands: tuple[RegionThousand, ...]
-    forecast: MonthForecast | None
+    forecast: MonthOutlook | None
     savings_now: tuple[Saving, ...] = ()
 
 
@@ -141,12 +124,12 @@ def read_cost_facts(
     month = {"month": day.replace(day=1), "day": day}
     since = {"since": day - timedelta(days=days - 1), "day": day}
     of_mail = {"since": day - timedelta(days=days_of_mail - 1), "day": day}
-    forecast = connection.execute(_FORECAST, month).one_or_none()
+    outlooks = month_outlooks(connection, first_day=day.replace(day=1), last_day=day)
     return CostFacts(
         days=tuple(UsageCost(*row) for row in connection.execute(_DAYS, since)),
         plans=tuple(PlanCost(*row) for row in connection.execute(_PLANS, month)),
         waste=Waste(*connection.execute(_WASTE, month).one()),
         thousands=tuple(RegionThousand(*row) for row in connection.execute(_THOUSANDS, of_mail)),
-        forecast=MonthForecast(*forecast) if forecast else None,
+        forecast=outlooks[-1] if outlooks else None,
         savings_now=tuple(Saving(*row) for row in connection.execute(_SAVINGS)) if with_savings else (),
     )

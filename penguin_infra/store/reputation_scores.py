@@ -19,9 +19,9 @@ from penguin_infra.domain.listing import Severity
 from penguin_infra.domain.reputation_evidence import PROVEN_AFTER_DAYS, Component, ListingFact
 from penguin_infra.domain.reputation_score import Standing
 from penguin_infra.store.analytics_tables import reputation_scores
+from penguin_infra.store.copied_rows import replace_rows, table_lock
 from penguin_infra.store.tables import AnyRow
 from penguin_infra.store.telemetry_tables import delivery_rates
-from penguin_infra.store.whole_tables import replace_rows, table_lock
 
 # One statement for the whole fleet. A score belongs to the address: steps of before its tenure count nothing. The last
 # columns stand in the order of `DeliveryFacts`.

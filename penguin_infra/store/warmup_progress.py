@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from penguin_infra.domain.node import SENDING_STATUSES
 from penguin_infra.store.capacity_tables import warmup_progress
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra.store.tables import AnyRow, sending_nodes
-from penguin_infra.store.whole_tables import replace_rows
 
 # The measurement comes each minute: what is older than some missed ones is no longer so.
 FRESH_FOR = timedelta(minutes=10)

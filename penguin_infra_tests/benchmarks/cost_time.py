@@ -15,9 +15,9 @@ from penguin_infra.analytics.schemas import check_frame
 from penguin_infra.domain.pricing import CostLimits
 from penguin_infra.operations.measure_costs import measure_costs
 from penguin_infra.store.analytics_tables import node_costs
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra.store.database import make_engine
 from penguin_infra.store.embedded import PostgresServer
-from penguin_infra.store.whole_tables import replace_rows
 from penguin_infra_tests.benchmarks.health_time import LARGE_FLEET
 from penguin_infra_tests.conftest import Databases
 

@@ -18,10 +18,10 @@ from penguin_infra.domain.reputation_score import ReputationLimits
 from penguin_infra.operations.score_reputation import score_reputation
 from penguin_infra.operations.sum_up_reputation import Rows, sum_up_history, sum_up_impacts, sum_up_providers
 from penguin_infra.store.analytics_tables import listing_impacts, provider_reputation, reputation_history
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra.store.database import make_engine
 from penguin_infra.store.embedded import PostgresServer
 from penguin_infra.store.reputation_facts import Days
-from penguin_infra.store.whole_tables import replace_rows
 from penguin_infra_tests.conftest import Databases
 
 SCORING_BUDGET_SECONDS = 2.0

@@ -11,7 +11,7 @@ from typer.testing import Result
 from penguin_infra.domain.pricing import CostLimits
 from penguin_infra.operations.measure_costs import measure_costs
 from penguin_infra.store.analytics_tables import node_costs
-from penguin_infra.store.whole_tables import replace_rows
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra_tests.operations.test_measure_costs import spell
 
 Run = Callable[..., Result]

@@ -23,7 +23,7 @@ from penguin_infra.operations.measure_costs import (
 from penguin_infra.store import alerts as alert_store
 from penguin_infra.store import inventory
 from penguin_infra.store.analytics_tables import instance_spells, node_costs
-from penguin_infra.store.whole_tables import replace_rows
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra_tests.fleets import NOW, add_node
 from penguin_infra_tests.loads import deliver, know_prices
 

@@ -26,7 +26,7 @@ from penguin_infra.operations.plan_saving import (
 )
 from penguin_infra.store import actions, inventory, nodes, savings
 from penguin_infra.store.analytics_tables import cost_optimisation
-from penguin_infra.store.whole_tables import replace_rows
+from penguin_infra.store.copied_rows import replace_rows
 from penguin_infra_tests.fleets import NOW, add_node, add_nodes, rotation
 from penguin_infra_tests.pulses import beat, tick
 from penguin_infra_tests.saving import SEARCH, age, found, one_of, put_on, sell, send, speak
