@@ -156,7 +156,6 @@ def price_rows(past: Past) -> Rows:
                 "transfer_gb": plan.transfer_gb,
                 "monthly_usd": price.monthly_usd,
                 "hourly_usd": _hourly_usd(price),
-                "source": "provider",
             }
 
 

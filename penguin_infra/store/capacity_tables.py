@@ -210,13 +210,6 @@ plan_prices = Table(
     Column("transfer_gb", Integer, nullable=False, comment="traffic that is paid with a month, GB"),
     Column("monthly_usd", Numeric(12, 4), nullable=False, comment="list price of a month"),
     Column("hourly_usd", Numeric(14, 8), nullable=False, comment="list price of an hour"),
-    Column(
-        "source",
-        String(20),
-        nullable=False,
-        server_default="provider",
-        comment="who said so: provider, or fallback (the built-in price list)",
-    ),
     comment="The plans that the provider offers or offered, a row for each change of a price or size.",
 )
 

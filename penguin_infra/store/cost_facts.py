@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 from penguin_infra.domain.cost_usage import NodeDays
 from penguin_infra.domain.heartbeat import Health
 from penguin_infra.domain.node import NodeStatus
-from penguin_infra.domain.price_list import Price, PriceList, PriceSource
+from penguin_infra.domain.price_list import Price, PriceList
 from penguin_infra.domain.pricing import BillingCycle, Spell
 from penguin_infra.store.capacity_tables import plan_prices
 from penguin_infra.store.tables import AnyRow
@@ -185,10 +185,8 @@ def price_list(connection: Connection) -> PriceList:
     """Every price that is known."""
     p = plan_prices.c
     prices: dict[str, list[Price]] = {}
-    for row in connection.execute(
-        select(p.plan, p.seen_at, p.monthly_usd, p.hourly_usd, p.source).order_by(p.plan, p.seen_at)
-    ):
-        found = Price(row.seen_at, row.monthly_usd, row.hourly_usd, PriceSource(row.source))
+    for row in connection.execute(select(p.plan, p.seen_at, p.monthly_usd, p.hourly_usd).order_by(p.plan, p.seen_at)):
+        found = Price(row.seen_at, row.monthly_usd, row.hourly_usd)
         prices.setdefault(row.plan, []).append(found)
     return PriceList(prices)
 

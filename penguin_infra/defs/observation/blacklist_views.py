@@ -118,6 +118,7 @@ def health_metadata(report: SweepReport, facts: BlacklistFacts) -> Metadata:
         "resting": len(report.resting),
         "questions_sent": report.asked.total(),
         "questions_in_24_hours": sum(spent.in_24_hours for spent in facts.spent.values()),
+        "asked_in_24_hours": bars({one.zone: facts.spent[one.zone].in_24_hours for one in report.paced}),
         "lists": markdown_table(
             ["list", "resolver", "family", "health", "fault", "since", "passes", "asked of its 24 h", "turn every"],
             [_health_row(row, paced[row.zone], facts.spent[row.zone]) for row in facts.health],

@@ -62,7 +62,6 @@ COST_LINEAGE = _lineage(
             ("plan_prices", "seen_at"),
             *_TIMES,
         ],
-        "price_source": [("plan_prices", "source")],
     }
 )
 

@@ -75,9 +75,6 @@ FROM fleet.provider_instances AS listed LEFT JOIN fleet.sending_nodes AS node ON
 
 ALTER TABLE fleet.provider_instances ADD COLUMN extra_addresses smallint NOT NULL DEFAULT 0;
 
-ALTER TABLE fleet.plan_prices ADD COLUMN source varchar(20) NOT NULL DEFAULT 'provider'
-    CONSTRAINT plan_prices_source_is_known CHECK (source IN ('provider', 'fallback'));
-
 CREATE INDEX node_transitions_by_time ON fleet.node_transitions (happened_at);
 
 -- Every change of a node's score: what it was at any moment is the newest row before.
@@ -277,7 +274,6 @@ END $$;
 DROP SCHEMA analytics CASCADE;
 DROP TABLE fleet.reputation_steps, fleet.instance_spells;
 DROP INDEX fleet.node_transitions_by_time;
-ALTER TABLE fleet.plan_prices DROP COLUMN source;
 ALTER TABLE fleet.provider_instances DROP COLUMN extra_addresses;
 """
 
