@@ -20,7 +20,13 @@ from penguin_infra_tests.hosts.mirrors import Mirror
 from penguin_infra_tests.hosts.ssh_access import key_pair
 from penguin_infra_tests.waiting import until
 
-_BUILD = "from penguin_infra_tests.hosts.base_image import ensure_base; ensure_base()"
+# A shell that starts tests in the background lets its children ignore the signal.
+_BUILD = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from penguin_infra_tests.hosts.base_image import ensure_base
+ensure_base()
+"""
 # A host names a mirror without its port.
 PACKAGE = "http://127.0.0.1/debian/pool/a.deb"
 INDEX = "http://127.0.0.1/debian/dists/stable/InRelease"
