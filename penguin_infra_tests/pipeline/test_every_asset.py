@@ -11,8 +11,8 @@ from penguin_infra.store.analytics_tables import analytics_metadata, instance_sp
 from penguin_infra.wiring import Wiring
 from penguin_infra_tests.fleets import add_nodes
 
-# Signs that only charts have; where there is nothing to draw, the chart says so.
-_DRAWN = ("█", "▁", "·", "nothing to show")
+# Charts are drawn in letters of one width; where there is nothing to draw, they say so.
+_DRAWN = ("```", "nothing to show")
 _JOBS = ("take_inventory", "sweep_blacklists", "measure_telemetry", "score_reputation", "report_days")
 
 
