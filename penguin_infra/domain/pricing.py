@@ -26,7 +26,6 @@ Key = TypeVar("Key")
 
 HOUR = timedelta(hours=1)
 
-_PLACES = Decimal("0.000001")
 _PLACES = Decimal("0.00000001")
 
 

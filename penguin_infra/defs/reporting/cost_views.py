@@ -1,12 +1,13 @@
 """Costs as figures, tables and charts in the UI. What they are is reckoned elsewhere."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from penguin_infra.defs.column_lineage import column_lineage
 from penguin_infra.defs.tables import bars, lines_over_time, markdown_table
 from penguin_infra.domain.cost_forecast import CostForecast
 from penguin_infra.domain.cost_usage import Usage
@@ -26,50 +27,37 @@ _OF_USAGE = {
     "unowned": {Usage.ORPHAN, Usage.FOREIGN},
 }
 
-Figures = dict[str, int | float | dg.MarkdownMetadataValue | dg.TableColumnLineage]
+Figures = dict[str, int | float | dg.MarkdownMetadataValue]
 
 
-def _lineage(columns: Mapping[str, Sequence[tuple[str, str]]]) -> Figures:
-    return {
-        "dagster/column_lineage": dg.TableColumnLineage(
-            {
-                column: [dg.TableColumnDep(asset_key=asset, column_name=of) for asset, of in sources]
-                for column, sources in columns.items()
-            }
-        )
-    }
+_TIMES = ["provider_instances.created_at", "provider_instances.seen_at"]
+_STATUS = ["node_inventory.kind"]
 
-
-_TIMES = [("provider_instances", "created_at"), ("provider_instances", "seen_at")]
-_STATUS = [("node_inventory", "kind")]
-
-COST_LINEAGE = _lineage(
+COST_LINEAGE = column_lineage(
     {
         "day": _TIMES,
-        "provider_id": [("provider_instances", "provider_id")],
-        "plan": [("provider_instances", "plan")],
-        "charge": [("provider_instances", "extra_addresses")],
-        "usage": [("provider_instances", "label"), *_STATUS],
-        "node_id": [("node_inventory", "node_id")],
-        "label": [("provider_instances", "label")],
-        "region": [("provider_instances", "region")],
+        "provider_id": ["provider_instances.provider_id"],
+        "plan": ["provider_instances.plan"],
+        "charge": ["provider_instances.extra_addresses"],
+        "usage": ["provider_instances.label", *_STATUS],
+        "node_id": ["node_inventory.node_id"],
+        "label": ["provider_instances.label"],
+        "region": ["provider_instances.region"],
         "hours": _TIMES,
-        "unhealthy_hours": [("node_health", "health"), *_TIMES],
-        "idle_hours": [("delivery_rates", "sent"), *_TIMES],
+        "unhealthy_hours": ["node_health.health", *_TIMES],
+        "idle_hours": ["delivery_rates.sent", *_TIMES],
         "amount_usd": [
-            ("plan_prices", "hourly_usd"),
-            ("plan_prices", "monthly_usd"),
-            ("plan_prices", "seen_at"),
+            "plan_prices.hourly_usd",
+            "plan_prices.monthly_usd",
+            "plan_prices.seen_at",
             *_TIMES,
         ],
     }
 )
 
-FORECAST_LINEAGE = _lineage(
+FORECAST_LINEAGE = column_lineage(
     {
-        column: [("node_costs", "day")]
-        if column in {"day", "month"}
-        else [("node_costs", "amount_usd"), ("node_costs", "day")]
+        column: ["node_costs.day"] if column in {"day", "month"} else ["node_costs.amount_usd", "node_costs.day"]
         for column in ("day", "month", "month_to_date_usd", "forecast_usd", "lower_usd", "upper_usd")
     }
 )

@@ -71,7 +71,7 @@ def node_costs(
     from penguin_infra.analytics.frames import frame_of  # noqa: PLC0415 - pandas: not for whoever only loads this
 
     yield dg.MaterializeResult(
-        value=frame_of(analytics_tables.node_costs, report.lines), metadata=cost_metadata(report) | COST_LINEAGE
+        value=frame_of(analytics_tables.node_costs, report.lines), metadata={**cost_metadata(report), **COST_LINEAGE}
     )
 
 
@@ -105,7 +105,7 @@ def cost_forecasts(context: AssetExecutionContext, fleet: ResourceParam[Wiring])
 
     return dg.MaterializeResult(
         value=frame_of(analytics_tables.cost_forecasts, rows),
-        metadata=forecast_metadata(found, limits.monthly_budget_usd) | FORECAST_LINEAGE,
+        metadata={**forecast_metadata(found, limits.monthly_budget_usd), **FORECAST_LINEAGE},
     )
 
 

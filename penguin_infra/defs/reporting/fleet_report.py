@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster import AssetExecutionContext, ResourceParam
 
+from penguin_infra.defs.column_lineage import column_lineage
 from penguin_infra.defs.reporting.days import daily_asset, days_of
 from penguin_infra.defs.tables import bars, markdown_table
 from penguin_infra.domain.node import NodeStatus
@@ -24,51 +25,46 @@ _Metadata = dict[
 _MOST_WRITTEN = 9
 
 # The sections, and the columns that they are made of.
-_SECTIONS: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
+_SECTIONS: Mapping[str, tuple[str, Sequence[str]]] = {
     "glance": (
         "nodes by status, deliveries, alerts and costs in a few numbers",
-        [("alerts_open", "severity"), ("capacity_utilisation", "capacity_per_day"), ("reputation_history", "sent")],
+        ["alerts_open.severity", "capacity_utilisation.capacity_per_day", "reputation_history.sent"],
     ),
     "cost": (
         "costs by day, region and plan, what brought no mail, the month's forecast, savings; US dollars",
         [
-            ("node_costs", "amount_usd"),
-            ("node_costs", "usage"),
-            ("cost_forecasts", "forecast_usd"),
-            ("cost_optimisation", "saving_monthly_usd"),
+            "node_costs.amount_usd",
+            "node_costs.usage",
+            "cost_forecasts.forecast_usd",
+            "cost_optimisation.saving_monthly_usd",
         ],
     ),
     "reputation": (
         "scores and why, listings and the mail they cost, how mailbox providers take the mail",
         [
-            ("reputation_scores", "score"),
-            ("reputation_scores", "explanation"),
-            ("reputation_history", "score_last"),
-            ("listing_impacts", "lost_messages"),
-            ("provider_reputation", "deferral_rate"),
+            "reputation_scores.score",
+            "reputation_scores.explanation",
+            "reputation_history.score_last",
+            "listing_impacts.lost_messages",
+            "provider_reputation.deferral_rate",
         ],
     ),
     "warmup": (
         "warm-ups by the day on which they began, and stuck ones; messages a day",
-        [("warmup_progress", "daily"), ("warmup_progress", "planned_daily")],
+        ["warmup_progress.daily", "warmup_progress.planned_daily"],
     ),
     "capacity": (
         "demand of 30 days and of those ahead; messages a day",
-        [("capacity_utilisation", "capacity_per_day")],
+        ["capacity_utilisation.capacity_per_day"],
     ),
-    "done": ("the day's actions with reason and outcome, and what a rule refused", [("remediation_plan", "why")]),
+    "done": ("the day's actions with reason and outcome, and what a rule refused", ["remediation_plan.why"]),
     "waiting": (
         "what only a person can do: proposed actions, high alerts, savings",
-        [("remediation_plan", "verdict"), ("alerts_open", "summary"), ("cost_optimisation", "command")],
+        ["remediation_plan.verdict", "alerts_open.summary", "cost_optimisation.command"],
     ),
 }
 
-_LINEAGE = dg.TableColumnLineage(
-    {
-        section: [dg.TableColumnDep(asset_key=asset, column_name=column) for asset, column in sources]
-        for section, (_, sources) in _SECTIONS.items()
-    }
-)
+_LINEAGE = column_lineage({section: sources for section, (_, sources) in _SECTIONS.items()})
 
 
 @daily_asset(
@@ -132,7 +128,7 @@ def _metadata(written: "Sequence[WrittenReport]", *, link: str) -> _Metadata:
     newest = written[-1]
     living = [status for status in NodeStatus if status is not NodeStatus.DECOMMISSIONED]
     return {
-        "dagster/column_lineage": _LINEAGE,
+        **_LINEAGE,
         "path": dg.MetadataValue.path(newest.path),
         "link": dg.MetadataValue.url(link),
         "bytes": newest.size,
